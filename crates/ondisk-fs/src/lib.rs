@@ -16,7 +16,9 @@ mod rung;
 mod sync_plan;
 
 pub use aligned::{BLOCK, Block, Blocks};
-pub use durable::{create_durable, create_dir_durable, parent, replace_atomic, sync_parent, temp_path};
+pub use durable::{
+    create_dir_durable, create_durable, parent, replace_atomic, sync_parent, temp_path,
+};
 pub use file_system::{
     Access, Entry, File, FileSystem, Held, Kind, LockError, LockMode, check_alignment,
 };
@@ -24,4 +26,4 @@ pub use file_system::{
 pub use os::OsFs;
 pub use poison::{Poison, Poisoned};
 pub use rung::Rung;
-pub use sync_plan::{Call, DriveCache, Platform, SyncPlan};
+pub use sync_plan::{Call, Medium, Platform, SyncPlan};
