@@ -1,0 +1,10 @@
+//! Each file system of ours against the contract of the seam.
+
+use testkit::seam::seam_contract;
+
+#[test]
+#[cfg(unix)]
+fn the_operating_system_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    seam_contract(&ondisk_fs::OsFs, dir.path());
+}
