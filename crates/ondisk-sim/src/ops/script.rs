@@ -28,6 +28,7 @@ mod error;
 mod lex;
 mod parse;
 mod print;
+mod user_buffer;
 mod value;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The grammar: what parses, what does not and what is said then, and that a script prints itself.
 
-use proptest::prelude::*;
+mod property;
 
 use super::*;
 
@@ -158,99 +158,16 @@ fn a_run_is_measured_before_it_begins() {
     assert_eq!((script.run_len(), script.run_bytes()), (u64::MAX, u64::MAX));
 }
 
+/// A script and its error: in pairs, a line each, for no error is told in two.
 #[test]
 fn an_error_says_where_what_and_what_to_do() {
-    let cases = [
-        (
-            "sync\n  wrtie f \"a\"",
-            "line 2, column 3: `wrtie` is no word of a script: did you mean `write`?",
-        ),
-        ("frobnicate", "line 1, column 1: `frobnicate` is no word of a script"),
-        (
-            "write f",
-            "line 1, column 8: expected a value (`\"ab\"`, `\"ab\"*n` or `zeros n`), found the end of the script",
-        ),
-        (
-            "write f 12",
-            "line 1, column 9: expected a value (`\"ab\"`, `\"ab\"*n` or `zeros n`), found `12`",
-        ),
-        (
-            "pwrite f \"a\"\n",
-            "line 1, column 13: expected an offset (`@0`, `@64Ki`), found the end of the step",
-        ),
-        (
-            "write f \"a\" \"b\"",
-            "line 1, column 13: expected the end of the step (a new line or `;`), found a string",
-        ),
-        (
-            "write f \"a\ncut",
-            "line 1, column 9: the string is not closed on its line: end it with `\"`, write a newline as `\\n`",
-        ),
-        (
-            "write f \"é\\q\"",
-            "line 1, column 11: unknown escape: there are `\\n`, `\\r`, `\\t`, `\\0`, `\\\"`, `\\\\` and `\\xNN` with two hexadecimal digits",
-        ),
-        ("open $f", "line 1, column 6: `$` cannot stand here: put an odd name into quotes"),
-        (
-            "open ../f",
-            "line 1, column 6: this is no path of a script: a component is empty, `.` or `..`: name the file from the root down",
-        ),
-        (
-            "open /f",
-            "line 1, column 6: this is no path of a script: it is absolute: leave the first `/` away",
-        ),
-        (
-            "open \"\"",
-            "line 1, column 6: this is no path of a script: it is empty: `.` is the root",
-        ),
-        ("open f excl", "line 1, column 8: `excl` means nothing without `create`"),
-        ("open f create create", "line 1, column 15: this flag is given twice"),
-        (
-            "open f create read",
-            "line 1, column 15: expected `create`, `excl`, `trunc`, `append`, `dsync`, `sync` or the end of the step (`read` or `write` comes first), found `read`",
-        ),
-        (
-            "@ sync",
-            "line 1, column 1: a task's name is 1 to 32 letters, digits and `_`, as in `@B`",
-        ),
-        (
-            "repeat 2 { sync",
-            "line 1, column 16: expected `}`, which closes the block, found the end of the script",
-        ),
-        ("sync }", "line 1, column 6: expected a step, as `write f \"ab\"`, found `}`"),
-        (
-            "sync\ndurable { }",
-            "line 2, column 1: `durable` says what is there before the story: it stands only at the beginning",
-        ),
-        (
-            "durable { fsync f }",
-            "line 1, column 11: `fsync` cannot stand in `durable`: there stand `f = value` and calls that need no open file, as `mkdir d`, `link a b` and `allocate f n`",
-        ),
-        (
-            "setlen f 2048Mi",
-            "line 1, column 10: the length of a file in bytes is at most 1073741824",
-        ),
-        (
-            "write f zeros 99999999999999999999999",
-            "line 1, column 15: a number of zeros is at most 67108864",
-        ),
-        (
-            "write f \"ab\"*64Mi",
-            "line 1, column 9: the length of a value in bytes is at most 67108864",
-        ),
-        ("wait 2d", "line 1, column 6: expected a time (`6s`, `500ms`, `10us`, `1ns`), found `2d`"),
-        ("wait 86401s", "line 1, column 6: a wait in seconds is at most 86400"),
-        ("chmod f 999", "line 1, column 9: expected an octal mode (`0644`), found `999`"),
-        ("fail fsync f EBADF", "line 1, column 14: expected `EIO` or `ENOSPC`, found `EBADF`"),
-        ("expect f \"\"", "line 1, column 10: expected `=`, found a string"),
-        (
-            "expect f = gone",
-            "line 1, column 12: expected a value, `absent`, `partial` or `junk`, found `gone`",
-        ),
-    ];
-    for (script, message) in cases {
-        assert_eq!(error(script), message, "{script}");
+    let mut lines = include_str!("tests/errors.txt").lines().filter(|line| !line.starts_with("--"));
+    let mut pairs = 0;
+    while let (Some(script), Some(message)) = (lines.next(), lines.next()) {
+        assert_eq!(error(&script.replace('⏎', "\n")), message, "{script}");
+        pairs += 1;
     }
+    assert!(pairs >= 29, "only {pairs} pairs read");
 }
 
 #[test]
@@ -265,173 +182,4 @@ fn what_is_too_much_is_refused() {
     let long = format!("open \"{}\"", "n".repeat(256));
     assert!(error(&long).contains("a name in it over 255"));
     assert!(error(r#"open "a\0b""#).contains("NUL"));
-}
-
-fn names() -> impl Strategy<Value = RelPath> {
-    prop_oneof![
-        prop::sample::select(vec!["f", "g", "d1/f", ".", "zeros", "config.new", "a b", "é", "0"])
-            .prop_map(path),
-        prop::collection::vec(any::<u8>(), 1..12)
-            .prop_filter_map("no path", |bytes| RelPath::new(&bytes).ok()),
-    ]
-}
-
-fn sizes(limit: u64) -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0..=limit,
-        (0..=(limit >> 10)).prop_map(|n| n << 10),
-        (0..=(limit >> 20)).prop_map(|n| n << 20)
-    ]
-}
-
-fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(any::<u8>(), 0..8)
-}
-
-fn values() -> impl Strategy<Value = Value> {
-    let piece = prop_oneof![
-        sizes(1 << 20).prop_map(Piece::Zeros),
-        (bytes(), sizes(1 << 20)).prop_map(|(unit, times)| Piece::Text { unit, times }),
-    ];
-    prop::collection::vec(piece, 1..4).prop_map(Value)
-}
-
-fn open_hows() -> impl Strategy<Value = OpenHow> {
-    let access =
-        prop::sample::select(vec![OpenAccess::ReadWrite, OpenAccess::Read, OpenAccess::Write]);
-    let flags = prop::sample::subsequence(OpenFlag::ALL.to_vec(), 0..=6).prop_shuffle();
-    (access, flags).prop_map(|(access, mut flags)| {
-        if !flags.contains(&OpenFlag::Create) {
-            flags.retain(|flag| *flag != OpenFlag::Excl);
-        }
-        OpenHow { access, flags }
-    })
-}
-
-/// Calls that may stand in `durable`.
-fn path_calls() -> impl Strategy<Value = Call> {
-    let two = (names(), names(), 0..4_u8).prop_map(|(a, b, which)| match which {
-        0 => Call::Link(a, b),
-        1 => Call::Symlink(a, b),
-        2 => Call::Rename(a, b),
-        _ => Call::Exchange(a, b),
-    });
-    let one = (names(), 0..3_u8).prop_map(|(path, which)| match which {
-        0 => Call::Remove(path),
-        1 => Call::Mkdir(path),
-        _ => Call::Rmdir(path),
-    });
-    prop_oneof![
-        (names(), values(), sizes(1 << 30)).prop_map(|(path, value, at)| Call::Pwrite {
-            path,
-            value,
-            at
-        }),
-        (names(), sizes(1 << 30), any::<bool>()).prop_map(|(path, n, cut)| if cut {
-            Call::SetLen(path, n)
-        } else {
-            Call::Allocate(path, n)
-        }),
-        (names(), 0..=0o7777_u16).prop_map(|(path, mode)| Call::Chmod(path, mode)),
-        two,
-        one,
-    ]
-}
-
-fn calls() -> impl Strategy<Value = Call> {
-    let one = (names(), 0..6_u8).prop_map(|(path, which)| match which {
-        0 => Call::Flush(path),
-        1 => Call::Close(path),
-        2 => Call::Read(path),
-        3 => Call::Fsync(path),
-        4 => Call::Fdatasync(path),
-        _ => Call::FsyncDir(path),
-    });
-    prop_oneof![
-        path_calls(),
-        one,
-        Just(Call::Sync),
-        (names(), open_hows()).prop_map(|(path, how)| Call::Open { path, how }),
-        (names(), values(), prop::option::of(sizes(1 << 30)))
-            .prop_map(|(path, value, at)| Call::Write { path, value, at }),
-    ]
-}
-
-fn acts() -> impl Strategy<Value = Act> {
-    let call = prop::sample::select(vec![Failing::Write, Failing::Fsync, Failing::Fdatasync]);
-    let errno = prop::sample::select(vec![Failure::Eio, Failure::Enospc]);
-    let expected = prop_oneof![
-        values().prop_map(Expected::Is),
-        Just(Expected::Absent),
-        Just(Expected::Partial),
-        Just(Expected::Junk),
-    ];
-    prop_oneof![
-        4 => calls().prop_map(Act::Call),
-        1 => (bytes(), prop::collection::vec(names(), 0..3)).prop_map(|(text, files)| Act::Ack { text, files }),
-        1 => (0..=86_400_000_000_000_u64).prop_map(|ns| Act::Wait(Duration::from_nanos(ns))),
-        1 => (0..=86_400_u64).prop_map(|s| Act::Wait(Duration::from_secs(s))),
-        1 => (call, names(), errno).prop_map(|(call, path, errno)| Act::Fail { call, path, errno }),
-        1 => prop::sample::select(vec![Death::Kill, Death::Crash, Death::Cut]).prop_map(Act::Die),
-        1 => (names(), prop::collection::vec(expected, 1..4)).prop_map(|(path, may_be)| Act::Expect { path, may_be }),
-    ]
-}
-
-fn step_of(act: impl Strategy<Value = Act>) -> impl Strategy<Value = Step> {
-    let task = prop::sample::select(vec!["A", "B", "writer_2"]);
-    (task, act).prop_map(|(task, act)| Step {
-        place: Place::default(),
-        task: TaskName::new(task).unwrap(),
-        act,
-    })
-}
-
-fn scripts() -> impl Strategy<Value = Script> {
-    let steps = step_of(acts()).prop_recursive(3, 24, 4, |inner| {
-        let block = (0..=Script::REPEAT_LIMIT, prop::collection::vec(inner, 0..4))
-            .prop_map(|(times, steps)| Act::Repeat { times, steps });
-        step_of(block)
-    });
-    let setup = prop_oneof![
-        (names(), values()).prop_map(|(path, value)| Setup::File { path, value }),
-        path_calls().prop_map(Setup::Call),
-    ];
-    (prop::collection::vec(setup, 0..3), prop::collection::vec(steps, 0..12))
-        .prop_map(|(durable, steps)| Script { durable, steps })
-}
-
-/// Text of the language's own tokens in any order: gets past the lexer and deep into the parser.
-fn token_soup() -> impl Strategy<Value = String> {
-    let tokens = ALL_WORDS
-        .split_whitespace()
-        .chain([";", "\n", "{", "}", "=", "|", "*", "+", "@", "#", "\"", "\\"]);
-    prop::collection::vec(prop::sample::select(tokens.collect::<Vec<_>>()), 0..40)
-        .prop_map(|tokens| tokens.join(" "))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever script there is, its text parses to it.
-    #[test]
-    fn a_script_parses_from_its_own_text(script in scripts()) {
-        let text = script.to_string();
-        match Script::parse(&text) {
-            Ok(again) => prop_assert_eq!(nowhere(again), script, "{}", text),
-            Err(error) => return Err(TestCaseError::fail(format!("{error} in:\n{text}"))),
-        }
-    }
-
-    /// Whatever text there is, it is a script that prints itself, or an error at one of its places.
-    #[test]
-    fn any_text_is_a_script_or_an_error(text in prop_oneof![any::<String>(), token_soup()]) {
-        match Script::parse(&text) {
-            Ok(script) => prop_assert_eq!(nowhere(parse(&script.to_string())), nowhere(script)),
-            Err(error) => {
-                let lines: Vec<&str> = text.split('\n').collect();
-                let line = lines.get(error.place.line as usize - 1);
-                prop_assert!(line.is_some_and(|line| error.place.column as usize <= line.chars().count() + 1));
-            }
-        }
-    }
 }
