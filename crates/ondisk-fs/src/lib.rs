@@ -26,4 +26,4 @@ pub use file_system::{
 pub use os::OsFs;
 pub use poison::{Poison, Poisoned};
 pub use rung::Rung;
-pub use sync_plan::{Call, Medium, Platform, SyncPlan};
+pub use sync_plan::{Call, Chosen, Medium, Platform, SyncPlan};

@@ -22,11 +22,28 @@ use rustix::io::{Errno, retry_on_intr};
 
 use self::file::OsFile;
 use self::nature::Nature;
-use crate::{Access, Entry, File, FileSystem, Held, Kind, LockError, LockMode, Rung, SyncPlan};
+use crate::{
+    Access, Chosen, Entry, File, FileSystem, Held, Kind, LockError, LockMode, Rung, SyncPlan,
+};
 
 /// The file system that the operating system shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OsFs;
+
+impl OsFs {
+    /// Finds out which calls sync in a directory, by making each once on a file of one block that
+    /// is made at `scratch` and removed again.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when something stands at `scratch`; what the file system says.
+    pub fn choose(self, scratch: &Path) -> io::Result<Chosen> {
+        let fd = open(scratch, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
+        let chosen = open(crate::parent(scratch), OFlags::RDONLY | OFlags::DIRECTORY)
+            .and_then(|dir| OsFile::new(fd, Access::ReadWrite)?.choose(&dir));
+        let removed = self.remove(scratch);
+        chosen.and_then(|chosen| removed.map(|()| chosen))
+    }
+}
 
 impl FileSystem for OsFs {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {

@@ -97,6 +97,19 @@ pub struct SyncPlan {
     pub durable_write: &'static [Call],
 }
 
+/// The calls that serve in one place: of each list of the plan, the first that is not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// By which [`File::sync_data`](crate::File::sync_data) syncs.
+    pub data: Call,
+    /// By which [`File::sync_all`](crate::File::sync_all) syncs.
+    pub all: Call,
+    /// By which [`FileSystem::sync_dir`](crate::FileSystem::sync_dir) syncs.
+    pub dir: Call,
+    /// By which [`File::write_durable`](crate::File::write_durable) writes.
+    pub durable_write: Call,
+}
+
 const LINUX: SyncPlan = SyncPlan {
     data: &[Call::Fdatasync],
     all: &[Call::Fsync],

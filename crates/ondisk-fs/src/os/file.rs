@@ -14,7 +14,8 @@ use zerocopy::IntoBytes;
 
 use super::nature::Nature;
 use crate::{
-    Access, BLOCK, Block, Call, File, Medium, Platform, Poison, Rung, SyncPlan, check_alignment,
+    Access, BLOCK, Block, Call, Chosen, File, Medium, Platform, Poison, Rung, SyncPlan,
+    check_alignment,
 };
 
 /// How many calls of [`SyncPlan::durable_write`] need a descriptor of their own, at most.
@@ -46,6 +47,18 @@ impl OsFile {
             durable: Default::default(),
             refused: AtomicUsize::new(0),
             poison: Poison::new(),
+        })
+    }
+
+    /// Makes each kind of sync once, on a file that may be overwritten, and says which calls served.
+    pub(super) fn choose(&self, dir: &impl AsFd) -> io::Result<Chosen> {
+        self.write_durable(&[Block::ZERO], 0)?;
+        let way = self.durable_way();
+        Ok(Chosen {
+            data: sync_by(&self.buffered, SyncPlan::HERE.data)?,
+            all: sync_by(&self.buffered, SyncPlan::HERE.all)?,
+            dir: sync_by(dir, SyncPlan::HERE.dir)?,
+            durable_write: way.map_or(Call::WriteThenSync, |way| way.call),
         })
     }
 
@@ -158,12 +171,17 @@ impl File for OsFile {
 }
 
 /// Syncs by the first of `calls` that the file system does not refuse, and says what that reached.
-/// An interrupted sync has failed: what it left undone is not known, and it is not begun again.
 pub(super) fn sync(fd: &impl AsFd, calls: &[Call], medium: Medium) -> io::Result<Rung> {
+    Ok(sync_by(fd, calls)?.reaches(Platform::HERE, medium))
+}
+
+/// Syncs by the first of `calls` that the file system does not refuse, and says which that was.
+/// An interrupted sync has failed: what it left undone is not known, and it is not begun again.
+pub(super) fn sync_by(fd: &impl AsFd, calls: &[Call]) -> io::Result<Call> {
     let mut last = Errno::NOTSUP;
     for &call in calls {
         match perform(fd, call) {
-            Ok(()) => return Ok(call.reaches(Platform::HERE, medium)),
+            Ok(()) => return Ok(call),
             Err(errno) if is_refusal(errno) => last = errno,
             Err(errno) => return Err(errno.into()),
         }

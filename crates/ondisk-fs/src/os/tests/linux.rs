@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 
 use super::*;
-use crate::{BLOCK, Medium, Poisoned};
+use crate::{BLOCK, Call, Medium, Poisoned};
 
 #[test]
 fn what_lies_in_memory_is_cached_and_no_more() {
@@ -161,4 +161,17 @@ fn a_durable_write_is_one_call() {
     let opened = recording.lines().find(|line| line.contains("\"/proc/self/fd/")).unwrap();
     assert!(opened.contains("O_DSYNC"), "{opened}");
     assert!(opened.ends_with(&format!("= {}", descriptors[0])), "{opened}");
+}
+
+#[test]
+fn the_calls_that_serve_are_found_by_making_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let scratch = dir.path().join("scratch");
+    let chosen = OsFs.choose(&scratch).unwrap();
+    assert_eq!((chosen.data, chosen.all, chosen.dir), (Call::Fdatasync, Call::Fsync, Call::Fsync));
+    assert!(SyncPlan::HERE.durable_write.contains(&chosen.durable_write));
+    assert_eq!(OsFs.list(dir.path()).unwrap(), [], "nothing is left behind");
+    drop(OsFs.create_new(&scratch).unwrap());
+    assert_eq!(OsFs.choose(&scratch).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(OsFs.list(dir.path()).unwrap().len(), 1, "what stood there stands there");
 }
