@@ -1,0 +1,283 @@
+//! What a program asked of its file system between two power cuts.
+//!
+//! Invariant: a [`History`] is resolved (inodes and absolute offsets, never paths or
+//! descriptors), so what it means does not depend on the order in which it is read; and it is
+//! complete: every call that changes storage or promises something is in it, failed ones too.
+//!
+//! Knows nothing of models: what of it survives a cut is theirs to say.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::media::Media;
+use super::path::Name;
+use super::store::{BlockId, Store};
+
+/// A place in the total order of calls and returns of one life. `At(0)` is the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At(pub u32);
+
+/// The number of a call in its life, as stories give it: the first is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpId(pub u32);
+
+/// An inode. The root directory is `Ino(0)`; numbers are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ino(pub u32);
+
+impl Ino {
+    /// The root directory.
+    pub const ROOT: Self = Self(0);
+
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One call that changed storage, or was to make it durable.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its number in stories.
+    pub op: OpId,
+    /// When it was made.
+    pub called: At,
+    /// When it returned.
+    pub returned: At,
+    /// What it asked for.
+    pub what: What,
+    /// The bytes written, or 0; or why it failed.
+    pub result: Result<u64, io::ErrorKind>,
+    /// Whether the drive obeyed when it was told to make things durable.
+    pub honest: bool,
+}
+
+/// What a call asked for.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A new, empty file.
+    Create {
+        /// The directory.
+        dir: Ino,
+        /// Its name there.
+        name: Name,
+        /// The new inode.
+        ino: Ino,
+    },
+    /// A new, empty directory.
+    Mkdir {
+        /// The directory above.
+        dir: Ino,
+        /// Its name there.
+        name: Name,
+        /// The new inode.
+        ino: Ino,
+    },
+    /// One more name for a file.
+    Link {
+        /// The directory.
+        dir: Ino,
+        /// The new name.
+        name: Name,
+        /// The file.
+        ino: Ino,
+    },
+    /// A name of a file taken away.
+    Unlink {
+        /// The directory.
+        dir: Ino,
+        /// The name.
+        name: Name,
+        /// The file.
+        ino: Ino,
+    },
+    /// An empty directory taken away.
+    Rmdir {
+        /// The directory above.
+        dir: Ino,
+        /// The name.
+        name: Name,
+        /// The directory.
+        ino: Ino,
+    },
+    /// Another name for an inode, in the place of the one it had.
+    Rename {
+        /// The old directory and name.
+        from: (Ino, Name),
+        /// The new directory and name.
+        to: (Ino, Name),
+        /// What was renamed.
+        ino: Ino,
+        /// What the new name stood for before.
+        replaced: Option<Ino>,
+    },
+    /// Bytes written.
+    Write {
+        /// The file.
+        ino: Ino,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes were written.
+        len: u64,
+        /// The length of the file before.
+        old_len: u64,
+        /// Which of [`History::versions`] are its blocks.
+        versions: Range<u32>,
+        /// Whether the call was to make its own range durable too.
+        durable: bool,
+    },
+    /// The length changed.
+    SetLen {
+        /// The file.
+        ino: Ino,
+        /// The length before.
+        old_len: u64,
+        /// The length after.
+        len: u64,
+    },
+    /// Blocks reserved for the first bytes.
+    Allocate {
+        /// The file.
+        ino: Ino,
+        /// The length before.
+        old_len: u64,
+        /// How many bytes have blocks now, at least.
+        len: u64,
+    },
+    /// A file synced.
+    Sync {
+        /// The file.
+        ino: Ino,
+        /// With which call.
+        kind: SyncKind,
+    },
+    /// A directory synced.
+    SyncDir {
+        /// The directory.
+        ino: Ino,
+    },
+    /// A bit of the media that changed by itself.
+    Rot {
+        /// The file.
+        ino: Ino,
+        /// Which of [`History::versions`] is the block as it is now.
+        versions: Range<u32>,
+    },
+}
+
+/// How a file was synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncKind {
+    /// `fdatasync`: the data and what is needed to read it back.
+    Data,
+    /// `fsync`: all metadata too.
+    All,
+}
+
+/// Something that the program told somebody was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// In which life, the first being 1.
+    pub life: u32,
+    /// When.
+    pub at: At,
+    /// What it said, in the words of who tests.
+    pub note: Vec<u8>,
+}
+
+impl Ack {
+    /// The note as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.note).into_owned()
+    }
+}
+
+/// The content that one block had after a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Version {
+    pub(crate) block: u32,
+    pub(crate) content: BlockId,
+}
+
+/// All calls of one life, on top of what was on the media when it began.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// Which life this is, the first being 1.
+    pub life: u32,
+    /// The calls in the order in which they were made.
+    pub calls: Vec<Call>,
+    /// What was acknowledged, in all lives up to this one, in order.
+    pub acks: Vec<Ack>,
+    /// The labels, each from its place on.
+    pub labels: Vec<(At, Arc<str>)>,
+    /// Behind everything that was called.
+    pub end: At,
+    /// The whole blocks as the page cache held them after each write.
+    pub(crate) versions: Vec<Version>,
+    pub(crate) base: Media,
+    pub(crate) store: Store,
+    /// The first number that no inode has.
+    pub(crate) next_ino: Ino,
+}
+
+impl History {
+    /// The label that stood at a place: what the program was doing. Empty before the first.
+    #[must_use]
+    pub fn label(&self, at: At) -> Arc<str> {
+        let before = self.labels.partition_point(|(from, _)| *from < at);
+        before.checked_sub(1).map_or_else(|| Arc::from(""), |last| Arc::clone(&self.labels[last].1))
+    }
+
+    /// The places where a cut can show all that any cut can, under an oracle that asks for no
+    /// less when less was acknowledged: just before each sync or durable write returns, and the
+    /// end.
+    #[must_use]
+    pub fn cuts_at_syncs(&self) -> Vec<At> {
+        let mut cuts: Vec<At> = self
+            .calls
+            .iter()
+            .filter(|call| call.what.is_sync())
+            .map(|call| call.returned)
+            .collect();
+        cuts.push(self.end);
+        cuts.sort();
+        cuts.dedup();
+        cuts
+    }
+
+    /// Every place there is, the beginning and the end included.
+    #[must_use]
+    pub fn cuts_everywhere(&self) -> Vec<At> {
+        (0..=self.end.0).map(At).collect()
+    }
+}
+
+impl What {
+    /// Whether it promises durability when it returns.
+    #[must_use]
+    pub fn is_sync(&self) -> bool {
+        matches!(self, Self::Sync { .. } | Self::SyncDir { .. } | Self::Write { durable: true, .. })
+    }
+
+    /// The word for it in stories.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Mkdir { .. } => "mkdir",
+            Self::Link { .. } => "link",
+            Self::Unlink { .. } => "remove",
+            Self::Rmdir { .. } => "rmdir",
+            Self::Rename { .. } => "rename",
+            Self::Write { durable: false, .. } => "write",
+            Self::Write { durable: true, .. } => "write_durable",
+            Self::SetLen { .. } => "set_len",
+            Self::Allocate { .. } => "allocate",
+            Self::Sync { kind: SyncKind::Data, .. } => "sync_data",
+            Self::Sync { kind: SyncKind::All, .. } => "sync_all",
+            Self::SyncDir { .. } => "sync_dir",
+            Self::Rot { .. } => "rot",
+        }
+    }
+}

@@ -1,0 +1,582 @@
+//! The running file system: the page cache above the media, and the record of what was called.
+//!
+//! Invariant: what a call changed here and what it added to the record are the same thing; what
+//! was never touched in this life is asked of the media, once, when it is first needed.
+//!
+//! Knows nothing of paths, handles and faults: those are its front's.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ondisk_fs::BLOCK;
+
+use super::digest::{Digest, mix2};
+use super::fault::{Faults, SimError};
+use super::history::{Ack, At, Call, History, Ino, OpId, SyncKind, Version, What};
+use super::media::{Inode, Is, Media, Tree};
+use super::path::Name;
+use super::store::{BlockId, Bytes, Store};
+
+/// A file may have no more blocks than this: 4 TiB, far above what a test writes.
+const LARGEST_FILE: u64 = 1 << 42;
+
+/// A block that was not asked of the media yet.
+const UNKNOWN: BlockId = BlockId(u32::MAX);
+
+/// An inode as the page cache has it.
+#[derive(Clone, Debug)]
+pub(super) struct LiveNode {
+    pub(super) is: Is,
+    len: Option<u64>,
+    /// The contents of the first blocks, as far as they were touched.
+    cells: Vec<BlockId>,
+    /// Blocks from this number on are not the media's: they were cut off, or never were.
+    media_blocks: u32,
+    /// Blocks below this number were reserved.
+    reserved: u32,
+    entries: BTreeMap<Name, Option<Ino>>,
+    /// Whether `entries` has all the names that there are.
+    listed: bool,
+    /// How many names it has, as far as this life knows.
+    links: u32,
+    /// How often write-back of it failed.
+    pub(super) failed: u32,
+}
+
+impl LiveNode {
+    fn new(is: Is, origin: Origin) -> Self {
+        let fresh = origin == Origin::Fresh;
+        Self {
+            is,
+            len: fresh.then_some(0),
+            cells: Vec::new(),
+            media_blocks: if fresh { 0 } else { u32::MAX },
+            reserved: 0,
+            entries: BTreeMap::new(),
+            listed: fresh,
+            links: 1,
+            failed: 0,
+        }
+    }
+}
+
+/// Where an inode comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Media,
+    Fresh,
+}
+
+/// A change of names, for [`Live::rename`] and its kin.
+pub(super) struct Spot<'a> {
+    pub(super) dir: Ino,
+    pub(super) name: &'a OsStr,
+}
+
+/// The running file system.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    store: Store,
+    media: Media,
+    nodes: Vec<LiveNode>,
+    life: u32,
+    calls: Vec<Call>,
+    versions: Vec<Version>,
+    acks: Vec<Ack>,
+    labels: Vec<(At, Arc<str>)>,
+    now: At,
+    /// All that the media answered so far in this life.
+    seen: Digest,
+    pub(super) faults: Faults,
+    pub(super) capacity: Option<u64>,
+    pub(super) honest: bool,
+    /// Who holds which lock file: `None` alone, else so many readers.
+    pub(super) locks: BTreeMap<Ino, Option<u32>>,
+}
+
+impl Live {
+    pub(super) fn new(media: Media, store: Store, life: u32, acks: Vec<Ack>) -> Self {
+        let nodes = (0..media.inodes())
+            .map(|ino| LiveNode::new(media.is(ino_at(ino)), Origin::Media))
+            .collect();
+        Self {
+            store,
+            media,
+            nodes,
+            life,
+            calls: Vec::new(),
+            versions: Vec::new(),
+            acks,
+            labels: Vec::new(),
+            now: At(1),
+            seen: Digest::default(),
+            faults: Faults::default(),
+            capacity: None,
+            honest: true,
+            locks: BTreeMap::new(),
+        }
+    }
+
+    /// A copy of all of it but the locks, whose holders are not copied.
+    pub(super) fn fork(&mut self) -> Self {
+        let store = self.store.fork();
+        Self { store, locks: BTreeMap::new(), ..self.clone() }
+    }
+
+    pub(super) fn history(&mut self) -> History {
+        History {
+            life: self.life,
+            calls: self.calls.clone(),
+            acks: self.acks.clone(),
+            labels: self.labels.clone(),
+            end: self.now,
+            versions: self.versions.clone(),
+            base: self.media.clone(),
+            store: self.store.fork(),
+            next_ino: ino_at(self.nodes.len()),
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, note: &[u8]) {
+        let at = self.tick();
+        self.acks.push(Ack { life: self.life, at, note: note.to_vec() });
+    }
+
+    pub(super) fn label(&mut self, label: &str) {
+        let at = self.tick();
+        self.labels.push((at, Arc::from(label)));
+    }
+
+    fn tick(&mut self) -> At {
+        let at = self.now;
+        self.now.0 += 1;
+        at
+    }
+
+    /// Records a call that is made and returns.
+    fn record(&mut self, what: What, result: Result<u64, io::ErrorKind>) {
+        let op = OpId(u32::try_from(self.calls.len()).unwrap_or(u32::MAX).saturating_add(1));
+        let (called, returned) = (self.tick(), self.tick());
+        self.calls.push(Call { op, called, returned, what, result, honest: self.honest });
+    }
+
+    pub(super) fn node(&self, ino: Ino) -> &LiveNode {
+        &self.nodes[ino.index()]
+    }
+
+    // Names.
+
+    pub(super) fn lookup(&mut self, dir: Ino, name: &OsStr) -> Option<Ino> {
+        let node = &self.nodes[dir.index()];
+        if let Some(known) = node.entries.get(name) {
+            return *known;
+        }
+        if node.listed {
+            return None;
+        }
+        let found = self.media.lookup(dir, name);
+        self.seen.add(found.map_or(0, |ino| u64::from(ino.0) + 1));
+        self.nodes[dir.index()].entries.insert(Name::from(name), found);
+        found
+    }
+
+    /// The names in a directory and what they stand for, sorted.
+    pub(super) fn list(&mut self, dir: Ino) -> Vec<(Name, Ino)> {
+        if !self.nodes[dir.index()].listed {
+            for name in self.media.names(dir) {
+                self.lookup(dir, &name);
+            }
+            self.nodes[dir.index()].listed = true;
+        }
+        let entries = &self.nodes[dir.index()].entries;
+        entries.iter().filter_map(|(name, ino)| Some((Arc::clone(name), (*ino)?))).collect()
+    }
+
+    fn set_name(&mut self, dir: Ino, name: &Name, ino: Option<Ino>) {
+        let before = self.nodes[dir.index()].entries.insert(Arc::clone(name), ino);
+        for (ino, link) in [(before.flatten(), -1), (ino, 1)] {
+            if let Some(ino) = ino {
+                let links = &mut self.nodes[ino.index()].links;
+                *links = links.saturating_add_signed(link);
+            }
+        }
+    }
+
+    pub(super) fn create(&mut self, at: &Spot<'_>, is: Is) -> Ino {
+        let ino = ino_at(self.nodes.len());
+        self.nodes.push(LiveNode { links: 0, ..LiveNode::new(is, Origin::Fresh) });
+        let (dir, name) = (at.dir, Name::from(at.name));
+        self.set_name(dir, &name, Some(ino));
+        let what = match is {
+            Is::File => What::Create { dir, name, ino },
+            Is::Dir => What::Mkdir { dir, name, ino },
+        };
+        self.record(what, Ok(0));
+        ino
+    }
+
+    pub(super) fn link(&mut self, ino: Ino, at: &Spot<'_>) {
+        let (dir, name) = (at.dir, Name::from(at.name));
+        self.set_name(dir, &name, Some(ino));
+        self.record(What::Link { dir, name, ino }, Ok(0));
+    }
+
+    pub(super) fn remove(&mut self, at: &Spot<'_>, ino: Ino) {
+        let (dir, name) = (at.dir, Name::from(at.name));
+        self.set_name(dir, &name, None);
+        let what = match self.nodes[ino.index()].is {
+            Is::File => What::Unlink { dir, name, ino },
+            Is::Dir => What::Rmdir { dir, name, ino },
+        };
+        self.record(what, Ok(0));
+    }
+
+    pub(super) fn rename(&mut self, from: &Spot<'_>, to: &Spot<'_>, ino: Ino) {
+        let replaced = self.lookup(to.dir, to.name);
+        let (from, to) = ((from.dir, Name::from(from.name)), (to.dir, Name::from(to.name)));
+        self.set_name(from.0, &from.1, None);
+        self.set_name(to.0, &to.1, Some(ino));
+        self.record(What::Rename { from, to, ino, replaced }, Ok(0));
+    }
+
+    // Contents.
+
+    pub(super) fn len(&mut self, ino: Ino) -> u64 {
+        let node = &self.nodes[ino.index()];
+        if let Some(len) = node.len {
+            return len;
+        }
+        let len = self.media.len(ino);
+        self.seen.add(len);
+        self.nodes[ino.index()].len = Some(len);
+        len
+    }
+
+    /// The content of a block, wholly decided.
+    fn block(&mut self, ino: Ino, block: u32) -> BlockId {
+        let node = &self.nodes[ino.index()];
+        if let Some(known) = node.cells.get(block as usize).filter(|id| **id != UNKNOWN) {
+            return *known;
+        }
+        if block >= node.media_blocks {
+            return BlockId::HOLE;
+        }
+        let id = self.media.block(ino, block);
+        self.seen.add(self.store.class(id));
+        self.set_block(ino, block, id);
+        id
+    }
+
+    fn set_block(&mut self, ino: Ino, block: u32, id: BlockId) {
+        let node = &mut self.nodes[ino.index()];
+        let at = block as usize;
+        if node.cells.len() <= at {
+            let (unknown, known) = (node.media_blocks as usize, at + 1);
+            node.cells.resize(node.cells.len().max(unknown.min(known)), UNKNOWN);
+            node.cells.resize(known, BlockId::HOLE);
+        }
+        node.cells[at] = id;
+    }
+
+    pub(super) fn read(&mut self, ino: Ino, buf: &mut [u8], offset: u64) -> usize {
+        let len = self.len(ino);
+        let want = buf.len().min(clamp(len.saturating_sub(offset)));
+        for part in parts(offset, want) {
+            let id = self.block(ino, part.block);
+            buf[part.bytes].copy_from_slice(&self.store.bytes(id)[part.range]);
+        }
+        want
+    }
+
+    /// Writes as much as there is room for.
+    pub(super) fn write(
+        &mut self,
+        ino: Ino,
+        buf: &[u8],
+        offset: u64,
+        how: WriteHow,
+    ) -> io::Result<usize> {
+        check_end(offset, buf.len() as u64)?;
+        let old_len = self.len(ino);
+        let fits = self.fits(ino, offset, buf.len());
+        if fits == 0 && !buf.is_empty() {
+            return Err(self.full(buf.len() as u64));
+        }
+        let buf = &buf[..fits];
+        let end = offset + buf.len() as u64;
+        if end > old_len && !buf.is_empty() {
+            self.clear_tail(ino, old_len);
+        }
+        let first = self.versions.len();
+        for part in parts(offset, buf.len()) {
+            let id = self.overwrite(ino, &part, &buf[part.bytes.clone()]);
+            self.versions.push(Version { block: part.block, content: id });
+        }
+        if !buf.is_empty() {
+            self.nodes[ino.index()].len = Some(old_len.max(end));
+        }
+        let what = What::Write {
+            ino,
+            offset,
+            len: buf.len() as u64,
+            old_len,
+            versions: span(first, self.versions.len()),
+            durable: how != WriteHow::Cached,
+        };
+        let result = match how {
+            WriteHow::Cached | WriteHow::Durable => Ok(buf.len() as u64),
+            WriteHow::Failed(kind) => {
+                self.nodes[ino.index()].failed += 1;
+                Err(kind)
+            }
+        };
+        self.record(what, result);
+        Ok(buf.len())
+    }
+
+    /// Puts bytes into one block of the page cache.
+    fn overwrite(&mut self, ino: Ino, part: &Part, bytes: &[u8]) -> BlockId {
+        let whole = part.range.len() == BLOCK;
+        let known = whole.then(|| self.nodes[ino.index()].cells.get(part.block as usize).copied());
+        let old = match known {
+            Some(cell) => cell.filter(|id| *id != UNKNOWN),
+            None => Some(self.block(ino, part.block)),
+        };
+        if let Some(old) = old
+            && old != BlockId::HOLE
+            && self.store.bytes(old)[part.range.clone()] == *bytes
+        {
+            return old;
+        }
+        let mut content: Bytes = old.map_or([0; BLOCK], |old| *self.store.bytes(old));
+        content[part.range.clone()].copy_from_slice(bytes);
+        let id = self.store.push(&content, self.writer(part.block));
+        self.set_block(ino, part.block, id);
+        id
+    }
+
+    /// The number of who writes now, which depends on no bytes.
+    fn writer(&self, block: u32) -> u64 {
+        let op = (self.calls.len() as u64) << 32 | u64::from(block);
+        mix2(self.seen.0 ^ u64::from(self.life), op)
+    }
+
+    /// Makes the bytes behind the end of a file zeros, in its last block.
+    fn clear_tail(&mut self, ino: Ino, len: u64) {
+        let keep = clamp(len % BLOCK as u64);
+        if keep == 0 {
+            return;
+        }
+        let block = block_of(len);
+        let old = self.block(ino, block);
+        let mut content = *self.store.bytes(old);
+        if content[keep..].iter().all(|byte| *byte == 0) {
+            return;
+        }
+        content[keep..].fill(0);
+        let id = self.store.push(&content, mix2(self.store.class(old), len));
+        self.set_block(ino, block, id);
+    }
+
+    pub(super) fn set_len(&mut self, ino: Ino, len: u64) -> io::Result<()> {
+        check_end(len, 0)?;
+        let old_len = self.len(ino);
+        if len == old_len {
+            return Ok(());
+        }
+        self.clear_tail(ino, len.min(old_len));
+        let node = &mut self.nodes[ino.index()];
+        if len < old_len {
+            let blocks = block_of(len.next_multiple_of(BLOCK as u64));
+            node.cells.truncate(blocks as usize);
+            node.media_blocks = node.media_blocks.min(blocks);
+            node.reserved = node.reserved.min(blocks);
+        }
+        node.len = Some(len);
+        self.record(What::SetLen { ino, old_len, len }, Ok(0));
+        Ok(())
+    }
+
+    pub(super) fn allocate(&mut self, ino: Ino, len: u64) -> io::Result<()> {
+        check_end(len, 0)?;
+        let old_len = self.len(ino);
+        let blocks = block_of(len.next_multiple_of(BLOCK as u64));
+        let missing = (0..blocks).filter(|block| !self.has_block(ino, *block)).count() as u64;
+        if missing > self.free_blocks() {
+            return Err(self.full(missing * BLOCK as u64));
+        }
+        if len > old_len {
+            self.clear_tail(ino, old_len);
+        }
+        let node = &mut self.nodes[ino.index()];
+        node.reserved = node.reserved.max(blocks);
+        node.len = Some(old_len.max(len));
+        self.record(What::Allocate { ino, old_len, len }, Ok(0));
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self, ino: Ino, kind: SyncKind, result: Result<(), io::ErrorKind>) {
+        if result.is_err() {
+            self.nodes[ino.index()].failed += 1;
+        }
+        self.record(What::Sync { ino, kind }, result.map(|()| 0));
+    }
+
+    pub(super) fn sync_dir(&mut self, ino: Ino, result: Result<(), io::ErrorKind>) {
+        self.record(What::SyncDir { ino }, result.map(|()| 0));
+    }
+
+    /// Flips a bit of the media and of the page cache alike.
+    pub(super) fn rot(&mut self, ino: Ino, offset: u64, bit: u8) {
+        let (block, at) = (block_of(offset), clamp(offset % BLOCK as u64));
+        let old = self.block(ino, block);
+        let mut content = *self.store.bytes(old);
+        content[at] ^= 1 << (bit % 8);
+        let writer = mix2(self.store.class(old), offset * 8 + u64::from(bit % 8));
+        let id = self.store.push(&content, writer);
+        self.set_block(ino, block, id);
+        let first = self.versions.len();
+        self.versions.push(Version { block, content: id });
+        self.record(What::Rot { ino, versions: span(first, first + 1) }, Ok(0));
+    }
+
+    // Space.
+
+    fn has_block(&self, ino: Ino, block: u32) -> bool {
+        let node = &self.nodes[ino.index()];
+        let cell = node.cells.get(block as usize).copied();
+        block < node.reserved
+            || match cell {
+                Some(UNKNOWN) => true,
+                Some(id) => id != BlockId::HOLE,
+                None => block < node.media_blocks && self.media.has_block(ino, block),
+            }
+    }
+
+    /// Bytes in use: whole blocks of all files that have a name.
+    pub(super) fn used(&self) -> u64 {
+        let mut blocks = 0;
+        for (at, node) in self.nodes.iter().enumerate() {
+            if node.is == Is::Dir || node.links == 0 {
+                continue;
+            }
+            let ino = ino_at(at);
+            let cells = u32::try_from(node.cells.len()).unwrap_or(u32::MAX);
+            let media = self.media.blocks(ino).min(node.media_blocks);
+            let end = cells.max(node.reserved).max(media);
+            blocks += (0..end).filter(|block| self.has_block(ino, *block)).count() as u64;
+        }
+        blocks * BLOCK as u64
+    }
+
+    fn free_blocks(&self) -> u64 {
+        self.capacity.map_or(u64::MAX, |all| all.saturating_sub(self.used()) / BLOCK as u64)
+    }
+
+    /// How many of the bytes there is room for.
+    fn fits(&self, ino: Ino, offset: u64, len: usize) -> usize {
+        if self.capacity.is_none() {
+            return len;
+        }
+        let mut free = self.free_blocks();
+        for part in parts(offset, len) {
+            if self.has_block(ino, part.block) {
+                continue;
+            }
+            if free == 0 {
+                return part.bytes.start;
+            }
+            free -= 1;
+        }
+        len
+    }
+
+    pub(super) fn full(&self, wanted: u64) -> io::Error {
+        let (used, capacity) = (self.used(), self.capacity.unwrap_or(u64::MAX));
+        SimError::Full { used, capacity, wanted }.of(io::ErrorKind::StorageFull)
+    }
+
+    /// The tree as the page cache shows it, with the contents that it shares.
+    pub(super) fn tree(&mut self) -> (Tree, Store) {
+        let mut tree = Tree { inodes: Vec::with_capacity(self.nodes.len()) };
+        for at in 0..self.nodes.len() {
+            let ino = ino_at(at);
+            tree.inodes.push(match self.nodes[at].is {
+                Is::Dir => Inode::Dir { entries: self.list(ino).into_iter().collect() },
+                Is::File => {
+                    let len = self.len(ino);
+                    let blocks = block_of(len.next_multiple_of(BLOCK as u64));
+                    let blocks = (0..blocks).map(|block| self.block(ino, block)).collect();
+                    Inode::File { len, blocks }
+                }
+            });
+        }
+        (tree, self.store.fork())
+    }
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteHow {
+    /// It reaches the page cache.
+    Cached,
+    /// It is durable when it returns.
+    Durable,
+    /// It was to be durable, and that failed.
+    Failed(io::ErrorKind),
+}
+
+/// The part of a read or write that lies in one block.
+struct Part {
+    block: u32,
+    /// Which bytes of the block.
+    range: Range<usize>,
+    /// Which bytes of the caller's buffer.
+    bytes: Range<usize>,
+}
+
+/// Takes a range of a file apart by blocks.
+fn parts(offset: u64, len: usize) -> impl Iterator<Item = Part> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done >= len {
+            return None;
+        }
+        let at = offset + done as u64;
+        let start = clamp(at % BLOCK as u64);
+        let size = (BLOCK - start).min(len - done);
+        let part =
+            Part { block: block_of(at), range: start..start + size, bytes: done..done + size };
+        done += size;
+        Some(part)
+    })
+}
+
+fn check_end(offset: u64, len: u64) -> io::Result<()> {
+    match offset.checked_add(len) {
+        Some(end) if end <= LARGEST_FILE => Ok(()),
+        end => {
+            let (end, limit) = (end.unwrap_or(u64::MAX), LARGEST_FILE);
+            Err(SimError::TooLong { end, limit }.of(io::ErrorKind::FileTooLarge))
+        }
+    }
+}
+
+pub(super) fn block_of(offset: u64) -> u32 {
+    u32::try_from(offset / BLOCK as u64).unwrap_or(u32::MAX)
+}
+
+fn clamp(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn span(from: usize, to: usize) -> Range<u32> {
+    u32::try_from(from).unwrap_or(u32::MAX)..u32::try_from(to).unwrap_or(u32::MAX)
+}
+
+pub(super) fn ino_at(index: usize) -> Ino {
+    Ino(u32::try_from(index).unwrap_or(u32::MAX))
+}

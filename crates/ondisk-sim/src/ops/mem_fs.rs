@@ -1,0 +1,318 @@
+//! A file system in memory that records what is asked of it.
+//!
+//! Invariant: a call through the seam is one step: it holds the lock from its first look to its
+//! record, so calls of several threads never overlap.
+//!
+//! Knows nothing of models: its [`History`] is what they are applied to.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ondisk_fs::{FileSystem, Kind};
+
+use super::fault::{Fault, Place, SimError};
+use super::history::{History, Ino};
+use super::image::{Image, Node};
+use super::live::{Live, Spot, WriteHow};
+use super::media::{Is, Media, Tree};
+use super::path;
+use super::store::Store;
+
+/// A live file system in memory, behind the seam, that records a [`History`].
+///
+/// It shows what a kernel's page cache shows. What of it a power cut leaves is asked of its
+/// history. A clone is the same file system; [`fork`](Self::fork) copies it.
+///
+/// ```
+/// use ondisk_fs::{FileSystem, create_durable};
+/// use ondisk_sim::MemFs;
+/// let fs = MemFs::new();
+/// create_durable(&fs, "greeting".as_ref(), b"hello").unwrap();
+/// fs.ack("greeted");
+/// assert_eq!(fs.read("greeting").unwrap(), b"hello");
+/// assert_eq!(fs.history().calls.len(), 4);
+/// ```
+#[derive(Clone)]
+pub struct MemFs {
+    pub(super) live: Arc<Mutex<Live>>,
+}
+
+impl MemFs {
+    /// An empty file system of unlimited capacity.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::on(Tree::empty(), Store::new())
+    }
+
+    /// A file system on which these files are, durably.
+    #[must_use]
+    pub fn from_image(image: &Image) -> Self {
+        let fs = Self::new();
+        for (path, node) in &image.nodes {
+            fs.lock().put(path, node);
+        }
+        fs.settled()
+    }
+
+    /// A file system whose first life begins with what is here now, all of it durable. Nothing
+    /// that was called, acknowledged or ordered here goes with it.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let (tree, store) = self.lock().tree();
+        Self::on(tree, store)
+    }
+
+    fn on(tree: Tree, store: Store) -> Self {
+        Self::of(Live::new(Media::new(tree), store, 1, Vec::new()))
+    }
+
+    pub(super) fn of(live: Live) -> Self {
+        Self { live: Arc::new(Mutex::new(live)) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same file system as the seam's trait object.
+    #[must_use]
+    pub fn share(&self) -> Arc<dyn FileSystem> {
+        Arc::new(self.clone())
+    }
+
+    /// A copy that goes its own way: page cache, media and record, but no open handles and no
+    /// locks. So a test reopens *in the same boot*, as after the death of the process, and can do
+    /// it many times from one point. Cheap: contents are shared.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self::of(self.lock().fork())
+    }
+
+    /// All that was called in this life.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.lock().history()
+    }
+
+    /// Records that something was acknowledged: it is owed by every cut after this.
+    pub fn ack(&self, note: impl AsRef<[u8]>) {
+        self.lock().acknowledge(note.as_ref());
+    }
+
+    /// Says what the program is doing from here on; cuts are counted by this.
+    pub fn label(&self, label: &str) {
+        self.lock().label(label);
+    }
+
+    /// How many calls came through the seam in this life, reads and failed ones included.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.lock().faults.calls
+    }
+
+    /// Orders a fault. Several may be ordered; they count side by side.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.order(fault);
+    }
+
+    /// Takes back every fault that has not struck, or strikes for ever.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Sets how many bytes there are, in whole blocks; `None` for no limit. May be lower than
+    /// what is used. Names take no space; a file's blocks are free once it has no name.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.lock().capacity = bytes;
+    }
+
+    /// Bytes in use: the written and reserved blocks of all files that have a name.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.lock().used()
+    }
+
+    /// Whether the drive ignores FLUSH from here on: syncs say `Ok` and make nothing durable.
+    pub fn set_lies(&self, lies: bool) {
+        self.lock().honest = !lies;
+    }
+
+    /// Flips one bit of a file on the media, and in the page cache too. No sync is needed and no
+    /// cut takes it back. The block must be durable: bits rot where they lie.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` for an offset behind the end.
+    pub fn rot(&self, path: impl AsRef<Path>, offset: u64, bit: u8) -> io::Result<()> {
+        let mut live = self.lock();
+        let ino = live.file(path.as_ref())?;
+        if offset >= live.len(ino) {
+            let what = "no bit can rot behind the end of the file";
+            return Err(SimError::at(path.as_ref(), io::ErrorKind::InvalidInput, what));
+        }
+        live.rot(ino, offset, bit);
+        Ok(())
+    }
+
+    /// Gives a file one more name.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, or a fault's.
+    pub fn link(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        let mut live = self.lock();
+        live.enter(Place::Create, to.as_ref())?;
+        let ino = live.file(from.as_ref())?;
+        let (dir, name) = live.spot(to.as_ref())?;
+        if live.lookup(dir, name).is_some() {
+            return Err(SimError::at(to.as_ref(), io::ErrorKind::AlreadyExists, "is there"));
+        }
+        live.link(ino, &Spot { dir, name });
+        Ok(())
+    }
+
+    /// All bytes of a file, as the page cache shows them. Not a call of the program's: nothing
+    /// is counted and no fault strikes.
+    ///
+    /// # Errors
+    /// `NotFound`, `IsADirectory`.
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let mut live = self.lock();
+        let ino = live.file(path.as_ref())?;
+        Ok(live.bytes(ino))
+    }
+
+    /// Whether something stands at a path, and what. No call of the program's.
+    #[must_use]
+    pub fn look(&self, path: impl AsRef<Path>) -> Option<Kind> {
+        let mut live = self.lock();
+        let ino = live.resolve(path.as_ref()).ok()?;
+        Some(kind_of(live.node(ino).is))
+    }
+
+    /// The whole tree, as the page cache shows it. No call of the program's.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let mut live = self.lock();
+        let mut image = Image::new();
+        let mut left = vec![(PathBuf::new(), Ino::ROOT)];
+        while let Some((path, dir)) = left.pop() {
+            for (name, ino) in live.list(dir) {
+                let path = path.join(&*name);
+                let node = match live.node(ino).is {
+                    Is::File => Node::File(live.bytes(ino)),
+                    Is::Dir => {
+                        left.push((path.clone(), ino));
+                        Node::Dir
+                    }
+                };
+                image.nodes.insert(path, node);
+            }
+        }
+        image
+    }
+}
+
+impl Default for MemFs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemFs")
+    }
+}
+
+pub(super) fn kind_of(is: Is) -> Kind {
+    match is {
+        Is::File => Kind::File,
+        Is::Dir => Kind::Dir,
+    }
+}
+
+/// Paths on the running file system.
+impl Live {
+    /// The inode at a path.
+    pub(super) fn resolve(&mut self, path: &Path) -> io::Result<Ino> {
+        self.walk(path, path::names(path))
+    }
+
+    /// The directory of a path, and the name in it.
+    pub(super) fn spot<'a>(&mut self, path: &'a Path) -> io::Result<(Ino, &'a std::ffi::OsStr)> {
+        let (above, name) = path::split(path)?;
+        let dir = self.walk(path, above.into_iter())?;
+        match self.node(dir).is {
+            Is::Dir => Ok((dir, name)),
+            Is::File => Err(not_a_dir(path)),
+        }
+    }
+
+    /// The file at a path.
+    pub(super) fn file(&mut self, path: &Path) -> io::Result<Ino> {
+        let ino = self.resolve(path)?;
+        match self.node(ino).is {
+            Is::File => Ok(ino),
+            Is::Dir => Err(SimError::at(path, io::ErrorKind::IsADirectory, "is a directory")),
+        }
+    }
+
+    /// The directory at a path.
+    pub(super) fn dir(&mut self, path: &Path) -> io::Result<Ino> {
+        let ino = self.resolve(path)?;
+        match self.node(ino).is {
+            Is::Dir => Ok(ino),
+            Is::File => Err(not_a_dir(path)),
+        }
+    }
+
+    fn walk<'a>(
+        &mut self,
+        path: &Path,
+        names: impl Iterator<Item = &'a std::ffi::OsStr>,
+    ) -> io::Result<Ino> {
+        let mut at = Ino::ROOT;
+        for name in names {
+            if self.node(at).is == Is::File {
+                return Err(not_a_dir(path));
+            }
+            at = self.lookup(at, name).ok_or_else(|| {
+                SimError::at(path, io::ErrorKind::NotFound, "no such file or directory")
+            })?;
+        }
+        Ok(at)
+    }
+
+    fn bytes(&mut self, ino: Ino) -> Vec<u8> {
+        let len = usize::try_from(self.len(ino)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len];
+        self.read(ino, &mut bytes, 0);
+        bytes
+    }
+
+    /// Puts one node of an image in its place, with the directories above it.
+    fn put(&mut self, path: &Path, node: &Node) {
+        let mut dir = Ino::ROOT;
+        let names: Vec<_> = path::names(path).collect();
+        for (at, name) in names.iter().enumerate() {
+            let is = if at + 1 < names.len() || *node == Node::Dir { Is::Dir } else { Is::File };
+            dir = match self.lookup(dir, name) {
+                Some(there) => there,
+                None => self.create(&Spot { dir, name }, is),
+            };
+        }
+        if let Node::File(bytes) = node {
+            // Without a capacity, only a file longer than the simulation counts is refused; an
+            // image that fits in memory holds none.
+            self.write(dir, bytes, 0, WriteHow::Cached).unwrap_or_default();
+        }
+    }
+}
+
+fn not_a_dir(path: &Path) -> io::Error {
+    SimError::at(path, io::ErrorKind::NotADirectory, "a name on the way is no directory")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Paths, taken apart once at the seam.
+//!
+//! Invariant: a path means the same whether it is absolute or relative (the root is the working
+//! directory), and `.` and `..` are resolved by their letters: the simulation has no links that
+//! would make that wrong.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+/// A name inside a directory.
+pub(crate) type Name = Arc<OsStr>;
+
+/// The names on the way from the root.
+pub(crate) fn names(path: &Path) -> impl Iterator<Item = &OsStr> {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+            Component::ParentDir => {
+                names.pop();
+            }
+            Component::Normal(name) => names.push(name),
+        }
+    }
+    names.into_iter()
+}
+
+/// The names of the directories above, and the last name.
+///
+/// # Errors
+/// `InvalidInput` for the root, which has no name.
+pub(crate) fn split(path: &Path) -> io::Result<(Vec<&OsStr>, &OsStr)> {
+    let mut above: Vec<&OsStr> = names(path).collect();
+    let last = above.pop().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the root directory has no name of its own")
+    })?;
+    Ok((above, last))
+}
