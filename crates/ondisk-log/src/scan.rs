@@ -1,0 +1,306 @@
+//! Follows the chain of groups through the segments, and judges what stands where it stops.
+//!
+//! Invariant: recovery follows the chain and nothing else. Where it stops, a header of this store
+//! further on whose watermark is at or above the gap proves that what is missing was durable:
+//! damage. Without one it is a tail that was never acknowledged.
+//!
+//! Writes nothing. Memory: one window, and a mark for each block above the watermark.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::path::Path;
+
+use bytes::Bytes;
+use ondisk_fs::{Access, BLOCK, FileSystem};
+
+use crate::anchor::{Anchor, Place, State};
+use crate::options::Sabotage;
+use crate::read::{Group, GroupReader, Link, ReadEnd};
+use crate::record::{GroupHeader, align_block, align_group};
+use crate::segment::{list_segments, segment_path};
+use crate::{Damage, LogError, Lsn};
+
+/// What a receiver of replayed records answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Give me the next.
+    Continue,
+    /// I have this one and can take no more now; [`Log::iter`](crate::Log::iter) gives the rest.
+    Full,
+}
+
+/// Takes replayed records, in LSN order.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Lsn, Bytes) -> Flow;
+
+/// Where a segment's first group continues from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) number: u64,
+    pub(crate) size: u64,
+    pub(crate) lsn: Lsn,
+    pub(crate) crc: u32,
+}
+
+/// What following the chain found.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    /// Behind the last whole group; `offset` without padding.
+    pub(crate) end: Place,
+    pub(crate) epoch: u32,
+    /// The highest watermark of a whole group, and of the anchor.
+    pub(crate) watermark: Lsn,
+    /// First group of each block that may hold something above the watermark.
+    pub(crate) tail: VecDeque<Place>,
+    /// The segments on the chain.
+    pub(crate) starts: Vec<Start>,
+    /// Why it stopped; meaningless when the log was closed and is whole.
+    pub(crate) stop: ReadEnd,
+    /// Whether the last group holds a commit.
+    pub(crate) ends_in_commit: bool,
+    /// Highest LSN and epoch seen anywhere, groups that a cut took out of the chain included.
+    pub(crate) highest: Lsn,
+    pub(crate) highest_epoch: u32,
+    /// Bytes on the chain, padding included.
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct Scanner<'a> {
+    fs: &'a dyn FileSystem,
+    dir: &'a Path,
+    anchor: Anchor,
+    sabotage: Option<Sabotage>,
+    present: BTreeSet<u64>,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(
+        fs: &'a dyn FileSystem,
+        dir: &'a Path,
+        anchor: Anchor,
+        sabotage: Option<Sabotage>,
+    ) -> Result<Self, LogError> {
+        let present = list_segments(fs, dir)?.into_iter().collect();
+        Ok(Self { fs, dir, anchor, sabotage, present })
+    }
+
+    /// Follows the chain from the anchor's first segment to its end, gives the records above
+    /// `from` to `sink`, and judges the end.
+    pub(crate) fn run(&self, from: Lsn, sink: Sink<'_>) -> Result<Scan, LogError> {
+        let mut scan = self.follow(from, sink)?;
+        if let State::Closed { end, .. } = self.anchor.state {
+            let reached = Place { offset: align_block(scan.end.offset), ..scan.end };
+            if reached != end {
+                if scan.end.lsn >= end.lsn {
+                    scan.stop.damage = Damage::ClosedElsewhere;
+                }
+                return Err(self.damaged(&scan, end.lsn));
+            }
+        } else {
+            self.survey(&mut scan)?;
+        }
+        self.require_segments(&scan)?;
+        for owed in [self.anchor.durable, self.anchor.checkpoint] {
+            if owed > scan.end.lsn && self.sabotage != Some(Sabotage::DamageTakenForTail) {
+                return Err(self.damaged(&scan, owed));
+            }
+        }
+        Ok(scan)
+    }
+
+    fn follow(&self, from: Lsn, sink: Sink<'_>) -> Result<Scan, LogError> {
+        let first = self.anchor.first;
+        let mut link = Link { lsn: first.lsn, crc: first.crc, epoch: 0 };
+        let mut scan = Scan {
+            end: first,
+            epoch: self.anchor.epoch,
+            watermark: self.anchor.durable,
+            tail: VecDeque::new(),
+            starts: Vec::new(),
+            stop: ReadEnd { offset: 0, damage: Damage::Missing },
+            ends_in_commit: false,
+            highest: self.anchor.highest.max(first.lsn),
+            highest_epoch: self.anchor.epoch,
+            bytes: 0,
+        };
+        let Some(mut reader) = self.open(first.segment)? else { return Ok(scan) };
+        let mut deliver = Flow::Continue;
+        self.enter(&mut scan, &reader, link);
+        loop {
+            if self.closed_here(&scan, &mut reader)? {
+                return Ok(scan);
+            }
+            match reader.next_group(&mut link)? {
+                Ok(group) => {
+                    scan.pass(&group, reader.generation(), link);
+                    if group.last_lsn() > from && deliver == Flow::Continue {
+                        deliver = give(&group, from, sink);
+                    }
+                }
+                Err(stop) => match self.continued(reader.generation(), link)? {
+                    Some(next) => {
+                        self.enter(&mut scan, &next, link);
+                        reader = next;
+                    }
+                    None => {
+                        scan.stop = stop;
+                        return Ok(scan);
+                    }
+                },
+            }
+        }
+    }
+
+    fn enter(&self, scan: &mut Scan, reader: &GroupReader, link: Link) {
+        scan.end.segment = reader.generation();
+        scan.end.offset = 0;
+        let (number, size) = (reader.generation(), reader.size());
+        scan.starts.push(Start { number, size, lsn: link.lsn, crc: link.crc });
+    }
+
+    /// Whether a log that was closed ends here.
+    fn closed_here(&self, scan: &Scan, reader: &mut GroupReader) -> Result<bool, LogError> {
+        let State::Closed { end, .. } = self.anchor.state else { return Ok(false) };
+        let here = Place { offset: align_block(scan.end.offset), ..scan.end };
+        if here != end {
+            return Ok(false);
+        }
+        if reader.padding_is_zero(end.offset)? {
+            return Ok(true);
+        }
+        let mut at = scan.end;
+        at.offset = reader.offset();
+        Err(self.damaged_at(at, Damage::Padding, end.lsn))
+    }
+
+    /// The later segment whose first group names exactly this place: of the highest epoch, and
+    /// whole.
+    fn continued(&self, after: u64, link: Link) -> Result<Option<GroupReader>, LogError> {
+        let mut best: Option<(u32, GroupReader)> = None;
+        let later = (Bound::Excluded(after), Bound::Included(self.anchor.newest.max(after)));
+        for &number in self.present.range(later) {
+            let Some(mut reader) = self.open(number)? else { continue };
+            let Some(header) = reader.peek(0)? else { continue };
+            let names = header.prev_lsn() == link.lsn && header.prev_crc.get() == link.crc;
+            let epoch = header.epoch.get();
+            let higher = best.as_ref().is_none_or(|(highest, _)| epoch > *highest);
+            if names && higher && reader.next_group(&mut link.clone())?.is_ok() {
+                reader.rewind();
+                best = Some((epoch, reader));
+            }
+        }
+        Ok(best.map(|(_, reader)| reader))
+    }
+
+    fn open(&self, number: u64) -> Result<Option<GroupReader>, LogError> {
+        if !self.present.contains(&number) {
+            return Ok(None);
+        }
+        let path = segment_path(self.dir, number);
+        let file =
+            self.fs.open(&path, Access::Read).map_err(LogError::io(&path, "open a segment"))?;
+        let reader = GroupReader::new(file, path, self.anchor.store, number)?;
+        Ok(Some(reader.with_sabotage(self.sabotage)))
+    }
+
+    /// Looks at every block behind the end for a header of this store.
+    fn survey(&self, scan: &mut Scan) -> Result<(), LogError> {
+        let end = scan.end;
+        for &number in self.present.range(end.segment..=self.anchor.newest) {
+            let Some(mut reader) = self.open(number)? else { continue };
+            let mut offset = if number == end.segment { align_group(end.offset) } else { 0 };
+            while offset < reader.size() {
+                let block_end = align_block(offset + 1);
+                let mut at = offset;
+                // Groups of one block stand behind each other; the next block is looked at anew.
+                while at < block_end
+                    && let Some(header) = self.ours(&mut reader, at)?
+                {
+                    scan.highest = scan.highest.max(header.last_lsn());
+                    scan.highest_epoch = scan.highest_epoch.max(header.epoch.get());
+                    let tolerant = self.sabotage == Some(Sabotage::DamageTakenForTail);
+                    if header.watermark() > end.lsn && !tolerant {
+                        return Err(self.damaged(scan, header.watermark()));
+                    }
+                    at = align_group(at.saturating_add(header.group_len()));
+                }
+                offset = block_end;
+            }
+        }
+        Ok(())
+    }
+
+    fn ours(&self, reader: &mut GroupReader, at: u64) -> Result<Option<GroupHeader>, LogError> {
+        Ok(reader.peek(at)?.filter(|header| header.store() == self.anchor.store))
+    }
+
+    fn require_segments(&self, scan: &Scan) -> Result<(), LogError> {
+        if self.sabotage == Some(Sabotage::MissingSegmentIgnored) {
+            return Ok(());
+        }
+        // Walks the range only as far as the directory confirms it, so that a huge range in a
+        // forged anchor costs nothing.
+        let mut expected = self.anchor.first.segment;
+        for &number in self.present.range(expected..) {
+            if number != expected || expected > self.anchor.newest {
+                break;
+            }
+            expected += 1;
+        }
+        if expected > self.anchor.newest {
+            return Ok(());
+        }
+        let at = Place { segment: expected, offset: 0, ..scan.end };
+        Err(self.damaged_at(at, Damage::Missing, scan.watermark))
+    }
+
+    /// The damage at the place where the chain stops.
+    fn damaged(&self, scan: &Scan, durable: Lsn) -> LogError {
+        let at = Place { offset: scan.stop.offset, ..scan.end };
+        if self.present.contains(&at.segment) {
+            self.damaged_at(at, scan.stop.damage.clone(), durable)
+        } else {
+            self.damaged_at(at, Damage::Missing, durable)
+        }
+    }
+
+    fn damaged_at(&self, at: Place, damage: Damage, durable: Lsn) -> LogError {
+        let path = segment_path(self.dir, at.segment);
+        LogError::Damaged { path, offset: at.offset, end: at.lsn, durable, damage }
+    }
+}
+
+fn give(group: &Group, from: Lsn, sink: Sink<'_>) -> Flow {
+    let mut records = group.records().filter(|(lsn, _)| *lsn > from);
+    let full = records.any(|(lsn, payload)| sink(lsn, payload) == Flow::Full);
+    if full { Flow::Full } else { Flow::Continue }
+}
+
+impl Scan {
+    /// Takes note of a whole group that continues the chain.
+    fn pass(&mut self, group: &Group, segment: u64, link: Link) {
+        self.bytes += group.end() - group.offset;
+        self.watermark = self.watermark.max(group.watermark());
+        let before = group.header.prev_lsn();
+        if before <= self.watermark {
+            // Whatever stands before this group was durable before it was written.
+            self.tail.clear();
+        } else {
+            while self.tail.get(1).is_some_and(|next| next.lsn <= self.watermark) {
+                self.tail.pop_front();
+            }
+        }
+        let block = |offset: u64| offset / BLOCK as u64;
+        let new_block = self.tail.back().is_none_or(|back| {
+            (back.segment, block(back.offset)) != (segment, block(group.offset))
+        });
+        // A group without commits has no LSN to be above the watermark, yet the chain needs it.
+        if new_block && (group.last_lsn() > self.watermark || group.commits() == 0) {
+            self.tail.push_back(Place { segment, offset: group.offset, lsn: before, crc: 0 });
+        }
+        self.end = Place { segment, offset: group.end(), lsn: link.lsn, crc: link.crc };
+        self.epoch = link.epoch;
+        self.ends_in_commit = group.commits() > 0;
+        self.highest = self.highest.max(link.lsn);
+        self.highest_epoch = self.highest_epoch.max(link.epoch);
+    }
+}
