@@ -107,15 +107,29 @@ fn is_alive(pid: u32) -> bool {
     })
 }
 
-/// The process that the kernel names as the holder. `None` where it names none: another pid
-/// namespace, or a file system whose device number is not the one that `stat` tells.
+/// The process that the kernel names as the holder. `None` where it names none: `/proc` is not
+/// there, or the holder is in another pid namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn holder_by_kernel(fd: &OwnedFd) -> Option<u32> {
-    let stat = rustix::fs::fstat(fd).ok()?;
-    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-    let file = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| flock_holder(line, &file))
+    use std::os::fd::AsRawFd;
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let about = read(&format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    let device = superblock(&about, &read("/proc/self/mountinfo")?)?;
+    let file = format!("{device}:{}", rustix::fs::fstat(fd).ok()?.st_ino);
+    read("/proc/locks")?.lines().find_map(|line| flock_holder(line, &file))
+}
+
+/// The number of the file system that an open file is on, as `/proc/locks` writes it, by the texts
+/// of its `fdinfo` and of `mountinfo`. What `stat` tells is another one on btrfs.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn superblock(fdinfo: &str, mountinfo: &str) -> Option<String> {
+    let mount = fdinfo.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    let mut mounts = mountinfo.lines().map(|line| line.split(' '));
+    let (major, minor) = mounts
+        .find_map(|mut words| (words.next()? == mount).then(|| words.nth(1))?)?
+        .split_once(':')?;
+    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+    Some(format!("{major:02x}:{minor:02x}"))
 }
 
 /// The process that holds a `flock` on `file` by this line of `/proc/locks`, such as

@@ -88,6 +88,17 @@ fn the_kernels_list_of_locks_is_read_with_care() {
     assert_eq!(read(""), None);
 }
 
+#[test]
+fn a_file_systems_number_is_its_mounts() {
+    let mounts =
+        "28 1 253:1 / / rw - ext4 /dev/vda rw\n90 28 0:50 /sub /pool rw - btrfs /dev/vdb rw\n";
+    let of = |fdinfo| lock::superblock(fdinfo, mounts);
+    assert_eq!(of("pos:\t0\nflags:\t02\nmnt_id:\t90\nino:\t5\n"), Some("00:32".to_owned()));
+    assert_eq!(of("pos:\t0\nmnt_id:\t28\n"), Some("fd:01".to_owned()));
+    assert_eq!(of("pos:\t0\nmnt_id:\t9\n"), None);
+    assert_eq!(of("pos:\t0\n"), None);
+}
+
 /// Says that a test did not run. Where that must not pass unseen, it fails.
 fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "skipped: {why}");
