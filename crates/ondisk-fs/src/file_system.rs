@@ -76,7 +76,8 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
 
     /// Takes the advisory lock of a file without waiting, until the answer is dropped or the
     /// process dies. `Exclusive` creates the file where it is missing and writes this process's
-    /// id into it; `Shared` only reads.
+    /// id into it. `Shared` only reads: where the file is missing no writer ever was, and the
+    /// answer holds nothing.
     ///
     /// # Errors
     /// [`LockError::Held`] names the holder's process id where it is known.

@@ -122,9 +122,7 @@ impl FileSystem for OsFs {
     }
 
     /// Takes a `flock(2)`, which the kernel releases when the process dies, however it dies.
-    ///
-    /// `Shared` makes nothing: where the lock's file is missing no writer ever was, and the answer
-    /// then holds nothing. So readers work in a read-only directory.
+    /// `Shared` makes nothing, so readers work in a read-only directory.
     fn lock(&self, path: &Path, mode: LockMode) -> Result<Box<dyn Held>, LockError> {
         lock::take(path, mode)
     }

@@ -142,7 +142,9 @@ impl FileSystem for MemFs {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let mut live = MemFs::lock(self);
         live.enter(Place::Lock, path).map_err(failed)?;
-        let ino = live.lock_file(path, mode).map_err(failed)?;
+        let Some(ino) = live.lock_file(path, mode).map_err(failed)? else {
+            return Ok(Box::new(NothingHeld));
+        };
         let readers = match (live.locks.get(&ino).copied(), mode) {
             (None, LockMode::Exclusive) => None,
             (None, LockMode::Shared) => Some(1),
@@ -217,18 +219,24 @@ impl Live {
         false
     }
 
-    fn lock_file(&mut self, path: &Path, mode: LockMode) -> io::Result<Ino> {
+    /// The file of a lock, made where it is missing; `None` for a reader where no writer ever was.
+    fn lock_file(&mut self, path: &Path, mode: LockMode) -> io::Result<Option<Ino>> {
         match self.file(path) {
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound && mode == LockMode::Exclusive =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (dir, name) = self.spot(path)?;
-                Ok(self.create(&Spot { dir, name }, Is::File))
+                let exclusive = mode == LockMode::Exclusive;
+                Ok(exclusive.then(|| self.create(&Spot { dir, name }, Is::File)))
             }
-            other => other,
+            other => other.map(Some),
         }
     }
 }
+
+/// The answer to a shared lock of a file that is not there.
+#[derive(Debug)]
+struct NothingHeld;
+
+impl Held for NothingHeld {}
 
 /// A lock; dropping it lets others in.
 struct HeldLock {

@@ -178,7 +178,9 @@ fn a_full_disk_takes_what_fits_and_goes_on_when_space_returns() {
 fn locks_exclude_and_are_given_back() {
     let fs = MemFs::new();
     let fs: &dyn FileSystem = &fs;
-    assert!(matches!(fs.lock(p("L"), LockMode::Shared), Err(LockError::Io { .. })));
+    fs.lock(p("L"), LockMode::Shared).unwrap(); // no writer ever was here: it holds nothing
+    assert_eq!(fs.kind(p("L")).unwrap(), None);
+    assert!(matches!(fs.lock(p("D/L"), LockMode::Shared), Err(LockError::Io { .. })));
     let held = fs.lock(p("L"), LockMode::Exclusive).unwrap();
     let refused = fs.lock(p("L"), LockMode::Shared).unwrap_err();
     assert!(matches!(refused, LockError::Held { pid: Some(1), .. }));
