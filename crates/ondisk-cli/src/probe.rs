@@ -47,8 +47,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let report = match probe(args) {
         Ok(report) => report,
         Err(error) => {
-            let (dir, step, source) = (args.dir.display(), error.step, error.source);
-            out::talk(format_args!("ondisk: {dir}: cannot {step}: {source}"));
+            out::talk(format_args!("ondisk: {}: {error}", args.dir.display()));
             return Exit::Usage.into();
         }
     };
@@ -74,17 +73,17 @@ fn print(report: &Report, json: bool) -> Result<(), Failure> {
 
 /// What could not be done, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {step}")]
+#[error("cannot {step}: {cause}")]
 struct ProbeError {
     /// As it stands behind "cannot".
     step: &'static str,
-    source: io::Error,
+    cause: io::Error,
 }
 
 impl ProbeError {
     /// Says what could not be done.
     fn step(step: &'static str) -> impl Fn(io::Error) -> Self {
-        move |source| Self { step, source }
+        move |cause| Self { step, cause }
     }
 }
 
@@ -110,3 +109,6 @@ fn measure(dir: &Path, samples: Option<u32>) -> Result<Vec<Measurement>, ProbeEr
     };
     measure::run(&OsFs, dir, limit, tell).map_err(ProbeError::step("write and sync here"))
 }
+
+#[cfg(test)]
+mod tests;
