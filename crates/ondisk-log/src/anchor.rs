@@ -101,6 +101,8 @@ pub(crate) const ANCHOR: &str = "anchor";
 pub(crate) const ANCHOR_MAGIC: [u8; 8] = *b"\xD1ondanch";
 pub(crate) const ANCHOR_VERSION: u32 = 1;
 const SUMMED_FROM: usize = 12;
+/// No counter comes this far; so counting on from a forged one does not overflow.
+const COUNTED_TO: u64 = 1 << 62;
 
 /// ```text
 ///  0       8     12        16       32      36      40              48          56          64
@@ -227,8 +229,10 @@ impl Anchor {
             crc: raw.first_crc.get(),
         };
         let newest = raw.newest.get();
-        if first.segment == 0 || first.segment > newest {
-            return Err(damaged("names segments that cannot be"));
+        let counters = [newest, raw.highest.get(), raw.end_lsn.get(), raw.checkpoint.get()];
+        let counted = counters.iter().all(|counter| *counter < COUNTED_TO);
+        if first.segment == 0 || first.segment > newest || !counted {
+            return Err(damaged("has numbers that cannot be"));
         }
         Ok(Self {
             store: StoreId(raw.store),

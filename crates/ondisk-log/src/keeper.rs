@@ -60,6 +60,7 @@ impl Keeper {
     /// Makes the anchor say `open`, before the first commit of an open.
     pub(crate) fn open(&self, shell: &Shell) -> Result<(), LogError> {
         let mut kept = self.lock();
+        kept.usable()?;
         if shell.lock().core.opened {
             return Ok(());
         }
@@ -76,6 +77,7 @@ impl Keeper {
     /// background finds itself doing it.
     pub(crate) fn prepare(&self, shell: &Shell, size: u64) -> Result<(), LogError> {
         let mut kept = self.lock();
+        kept.usable()?;
         shell.lock().core.counts.stalls += 1;
         while self.prepare_step(&mut kept, shell, size)? {}
         Ok(())
@@ -84,6 +86,7 @@ impl Keeper {
     /// A step of preparing the next segment; whether there is more to do.
     pub(crate) fn step(&self, shell: &Shell) -> Result<bool, LogError> {
         let mut kept = self.lock();
+        kept.usable()?;
         if kept.making.is_none() && !shell.lock().core.wants_segment() {
             return Ok(false);
         }
@@ -246,5 +249,12 @@ impl Keeper {
             self.fs.remove(&path).map_err(LogError::io(&path, "remove a free segment"))?;
         }
         Ok(())
+    }
+}
+
+impl Kept {
+    /// A closed log's anchor is not touched again.
+    fn usable(&self) -> Result<(), LogError> {
+        if self.closed { Err(LogError::Closed) } else { Ok(()) }
     }
 }
