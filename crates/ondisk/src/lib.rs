@@ -1,1 +1,73 @@
-//! Stub.
+//! An embedded key-value store whose OK means durable.
+//!
+//! ```
+//! # fn main() -> Result<(), ondisk::Error> {
+//! # let dir = tempfile::tempdir().expect("a directory to work in");
+//! # let path = dir.path().join("db");
+//! use ondisk::{Db, Rung};
+//!
+//! let db = Db::open(&path)?;
+//! let receipt = db.put(b"key", b"value")?;
+//! assert_eq!(receipt.rung, Rung::Durable); // on stable media, names and all
+//! assert_eq!(db.get(b"key")?.as_deref(), Some(&b"value"[..]));
+//! db.close()
+//! # }
+//! ```
+//!
+//! One log holds the promise; everything else is a view of it. A commit goes into the log and
+//! into the *young map* in memory, and is visible when the log acknowledges it. A *checkpoint*
+//! moves what lives from the young map to the engine's files, and the log may forget.
+//!
+//! ```text
+//! commit ─► log (the promise) ─► young map (visible) ─► acknowledged ─► … checkpoint ─► data file, manifest
+//! ```
+//!
+//! The rooms: `db` (the front door), `builder`, `batch` and `commit` (the bytes of a commit),
+//! `store` (the path of a commit, budgets), `young` (the young map), `keyspace` (how a read goes),
+//! `bitcask` (the engine), `checkpoint` (the step machine), `place` and `open` (finding, making,
+//! recovering), `reader`, `check`, `dump`, `alarm` and `worker` (the one thread, the one clock).
+//!
+//! Knows nothing of sockets and of the simulation: storage is an
+//! [`Arc<dyn FileSystem>`](FileSystem), and the store cannot tell which it was given.
+
+mod alarm;
+mod batch;
+mod bitcask;
+mod builder;
+mod check;
+mod checkpoint;
+mod checksum;
+mod commit;
+mod db;
+mod dump;
+mod error;
+mod keyspace;
+mod limits;
+mod open;
+mod place;
+mod range;
+mod reader;
+#[doc(hidden)]
+pub mod sabotage;
+mod stats;
+mod store;
+mod value;
+mod worker;
+mod young;
+
+pub use batch::Batch;
+pub use builder::{Background, Builder, Create};
+pub use check::{CheckReport, Finding, check};
+pub use commit::CommitError;
+pub use db::{Db, Pending};
+pub use dump::dump;
+pub use error::{Damage, Error};
+pub use ondisk_fs::{FileSystem, OsFs, Rung};
+pub use ondisk_log::{
+    Batch as BatchLimits, LogError, LogStats, Lsn, Receipt, Recovered, Step, StoreId, SyncMode,
+    TornTail,
+};
+pub use range::Range;
+pub use reader::Reader;
+pub use stats::Stats;
+pub use value::{Key, Value};

@@ -1,0 +1,197 @@
+//! Reads a data file from front to back: bytes that nobody vouches for become entries.
+//!
+//! Invariant: an entry is given out only when its head and key fit their checksum, its key is
+//! above the one before, and its LSN belongs to this file. Memory is bounded by the window and
+//! the longest key, whatever the bytes say.
+
+use ondisk_log::Lsn;
+use zerocopy::FromBytes;
+
+use super::{
+    DataFile, ENTRY_HEAD, ENTRY_SUMMED_FROM, EntryHead, HEADER, PUT, Place, Span, TOMBSTONE,
+};
+use crate::bitcask::manifest::DataFileRecord;
+use crate::checksum::{RunningSum, crc32c};
+use crate::error::{Damage, Error};
+use crate::limits::LONGEST_KEY;
+
+/// How much of the file is held in memory at once, in bytes. Longer values are passed over.
+const WINDOW: usize = 256 << 10;
+
+/// How thoroughly a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Heads and keys: what the keydir needs. A value is verified when it is read.
+    Keys,
+    /// Every byte.
+    All,
+}
+
+/// A walk through the entries of a data file.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    data: &'a DataFile,
+    record: DataFileRecord,
+    span: Span,
+    depth: Depth,
+    at: u64,
+    entries: u64,
+    window: Window<'a>,
+    key: Vec<u8>,
+    sum: RunningSum,
+}
+
+/// One entry of a data file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) place: Place,
+    /// The entry says that the key is gone.
+    pub(crate) tombstone: bool,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(data: &'a DataFile, record: DataFileRecord, span: Span, depth: Depth) -> Self {
+        Self {
+            data,
+            record,
+            span,
+            depth,
+            at: HEADER as u64,
+            entries: 0,
+            window: Window { data, len: record.len, bytes: Vec::new(), start: 0 },
+            key: Vec::new(),
+            sum: RunningSum::new(),
+        }
+    }
+
+    /// Where the next entry begins.
+    pub(crate) fn place(&self) -> u64 {
+        self.at
+    }
+
+    /// The next entry, or `None` behind the last. After an error that names a value the walk can
+    /// go on.
+    pub(crate) fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
+        if self.at == HEADER as u64 && self.depth == Depth::All {
+            self.sum.update(self.window.get(0, HEADER)?);
+        }
+        if self.at == self.record.len {
+            return self.end().map(|()| None);
+        }
+        let offset = self.at;
+        let path = &self.data.path;
+        let damaged = |damage| Error::damaged(path, offset, damage);
+        let head = EntryHead::read_from_bytes(self.window.get(offset, ENTRY_HEAD)?)
+            .map_err(|_| damaged(Damage::EntrySum))?;
+        let key_len = head.key_len.get() as usize;
+        if key_len > LONGEST_KEY {
+            return Err(damaged(Damage::EntrySum)); // never written, so the sum cannot fit either
+        }
+        let summed = self.window.get(offset, ENTRY_HEAD + key_len)?;
+        if !self.data.sums.fits(head.crc, crc32c(&summed[ENTRY_SUMMED_FROM..])) {
+            return Err(damaged(Damage::EntrySum));
+        }
+        check_fields(&head, self.span).map_err(|field| damaged(Damage::Field(field)))?;
+        let key = &summed[ENTRY_HEAD..];
+        if self.entries > 0 && *key <= self.key[..] {
+            return Err(damaged(Damage::Order));
+        }
+        let value_at = offset + (ENTRY_HEAD + key_len) as u64;
+        let value_len = head.value_len.get();
+        let end = value_at + u64::from(value_len);
+        if end > self.record.len {
+            let damage = Damage::Length { found: self.record.len, expected: end };
+            return Err(damaged(damage));
+        }
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.entries += 1;
+        self.at = end;
+        if self.depth == Depth::All {
+            self.verify_value(&head, offset, value_at)?;
+        }
+        let lsn = Lsn(head.lsn.get());
+        let place = Place { file: self.record.number, value_len, offset, lsn };
+        Ok(Some(Entry { key: &self.key, place, tombstone: head.kind == TOMBSTONE }))
+    }
+
+    fn verify_value(&mut self, head: &EntryHead, offset: u64, value_at: u64) -> Result<(), Error> {
+        let head_len = ENTRY_HEAD + head.key_len.get() as usize;
+        self.sum.update(self.window.get(offset, head_len)?);
+        let mut value_sum = RunningSum::new();
+        let mut at = value_at;
+        while at < self.at {
+            let piece = usize::try_from(self.at - at).unwrap_or(usize::MAX).min(WINDOW);
+            let bytes = self.window.get(at, piece)?;
+            self.sum.update(bytes);
+            value_sum.update(bytes);
+            at += piece as u64;
+        }
+        if head.kind == PUT && !self.data.sums.fits(head.value_crc, value_sum.finish()) {
+            return Err(Error::damaged(&self.data.path, offset, Damage::ValueSum));
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), Error> {
+        let (found, expected) = (self.entries, self.record.entries);
+        if found != expected {
+            let damage = Damage::EntryCount { found, expected };
+            return Err(Error::damaged(&self.data.path, self.at, damage));
+        }
+        if self.depth == Depth::All && self.sum.finish() != self.record.crc {
+            return Err(Error::damaged(&self.data.path, 0, Damage::FileSum));
+        }
+        Ok(())
+    }
+}
+
+/// The piece of a data file that is held in memory.
+#[derive(Debug)]
+struct Window<'a> {
+    data: &'a DataFile,
+    /// Of the file.
+    len: u64,
+    bytes: Vec<u8>,
+    /// Where in the file `bytes` begin.
+    start: u64,
+}
+
+impl Window<'_> {
+    /// So many bytes at an offset, all inside the file.
+    fn get(&mut self, at: u64, len: usize) -> Result<&[u8], Error> {
+        let path = &self.data.path;
+        let end = at.saturating_add(len as u64);
+        if end > self.len {
+            let damage = Damage::Length { found: self.len, expected: end };
+            return Err(Error::damaged(path, at, damage));
+        }
+        if at < self.start || end > self.start + self.bytes.len() as u64 {
+            let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
+            self.bytes.resize(len.max(WINDOW).min(left), 0);
+            self.start = at;
+            if let Err(error) = self.data.file.read_exact_at(&mut self.bytes, at) {
+                self.bytes.clear();
+                return Err(Error::io(path, "read the data file")(error));
+            }
+        }
+        let start = usize::try_from(at - self.start).unwrap_or(usize::MAX);
+        Ok(self.bytes.get(start..start + len).unwrap_or_default())
+    }
+}
+
+/// The first field that holds what is never written in a file of this span, if one does.
+fn check_fields(head: &EntryHead, span: Span) -> Result<(), &'static str> {
+    let lsn = Lsn(head.lsn.get());
+    if lsn <= span.after || lsn > span.through {
+        return Err("lsn");
+    }
+    let empty = head.value_len.get() == 0 && head.value_crc.get() == 0;
+    match head.kind {
+        PUT => {}
+        TOMBSTONE if empty => {}
+        _ => return Err("kind"),
+    }
+    if head.zero == [0; 3] { Ok(()) } else { Err("zero") }
+}

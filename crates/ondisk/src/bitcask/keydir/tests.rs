@@ -1,0 +1,59 @@
+//! The keydir against a `BTreeMap`, with its order asked for at any time.
+
+use proptest::prelude::*;
+
+use super::*;
+use ondisk_log::Lsn;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, u64),
+    Delete(u8),
+    Order,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0_u8..12, any::<u64>()).prop_map(|(key, lsn)| Step::Put(key, lsn)),
+        2 => (0_u8..12).prop_map(Step::Delete),
+        1 => Just(Step::Order),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+fn place(lsn: u64) -> Place {
+    Place { file: 1, value_len: 0, offset: 0, lsn: Lsn(lsn) }
+}
+
+proptest! {
+    #[test]
+    fn keeps_the_last_place_of_each_key_in_order(steps in steps(), by_bytes in any::<bool>()) {
+        let mut keydir = Keydir::new(StoreId([3; 16]));
+        let mut model = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Put(key, lsn) => {
+                    model.insert(vec![key], lsn);
+                    if by_bytes {
+                        keydir.put_bytes(&[key], place(lsn));
+                    } else {
+                        keydir.apply(Change::Put([key][..].into(), place(lsn)));
+                    }
+                }
+                Step::Delete(key) => {
+                    model.remove(&vec![key]);
+                    keydir.apply(Change::Delete([key][..].into()));
+                }
+                Step::Order => keydir.order(),
+            }
+            prop_assert_eq!(keydir.len(), model.len());
+            prop_assert!(model.keys().all(|key| keydir.contains(key)));
+        }
+        keydir.order();
+        let all: Vec<_> = keydir
+            .range(Bound::Unbounded, Bound::Unbounded)
+            .map(|(key, place)| (key.to_vec(), place.lsn.0))
+            .collect();
+        prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
+    }
+}

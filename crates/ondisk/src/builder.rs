@@ -1,0 +1,197 @@
+//! How a store is opened: what may be chosen, and what is chosen by default.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use ondisk_fs::{FileSystem, OsFs};
+use ondisk_log::{LogOptions, StoreId, SyncMode};
+
+use crate::db::Db;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::open::Opening;
+use crate::reader::Reader;
+use crate::sabotage::Sabotage;
+use crate::store::Settings;
+
+/// The bytes of young generation at which writers wait, unless chosen otherwise.
+const YOUNG_BUDGET: u64 = 64 << 20;
+
+/// Chooses how a store is opened. [`Db::open`] takes the defaults.
+///
+/// ```
+/// # fn main() -> Result<(), ondisk::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory to work in");
+/// # let path = dir.path().join("db");
+/// use ondisk::{Db, SyncMode};
+///
+/// let db = Db::builder().sync(SyncMode::None).young_budget(8 << 20).open(&path)?;
+/// db.put(b"key", b"value")?;
+/// db.close()
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    fs: Arc<dyn FileSystem>,
+    mode: SyncMode,
+    background: Background,
+    create: Create,
+    young_budget: u64,
+    log: LogOptions,
+    sabotage: Option<Sabotage>,
+    store_id: Option<StoreId>,
+}
+
+/// Who does a store's background work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Background {
+    /// A thread of the store's own, which ends when the store is closed.
+    #[default]
+    Thread,
+    /// Whoever calls [`Db::step`]; what nobody has done when it is needed is done by the call
+    /// that needs it. A run is then repeatable.
+    Manual,
+}
+
+/// What an open does where there is no store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Create {
+    /// Makes one, if the path is absent or an empty directory.
+    #[default]
+    IfMissing,
+    /// Fails with [`Error::NotAStore`].
+    Never,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            fs: Arc::new(OsFs),
+            mode: SyncMode::default(),
+            background: Background::default(),
+            create: Create::default(),
+            young_budget: YOUNG_BUDGET,
+            log: LogOptions::default(),
+            sabotage: None,
+            store_id: None,
+        }
+    }
+
+    /// The file system that the store stands on: the operating system's by default.
+    #[must_use]
+    pub fn file_system(mut self, fs: Arc<dyn FileSystem>) -> Self {
+        self.fs = fs;
+        self
+    }
+
+    /// When commits are acknowledged, unless a commit says otherwise: by default
+    /// [`SyncMode::Sync`], when they are durable.
+    #[must_use]
+    pub fn sync(mut self, mode: SyncMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Who does the background work: a thread by default.
+    #[must_use]
+    pub fn background(mut self, background: Background) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// What to do where there is no store: make one, by default.
+    #[must_use]
+    pub fn create(mut self, create: Create) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How many bytes of commits are kept in memory at most, 64 MiB by default. From half of it
+    /// on they are moved to data files; at all of it writers wait for that. One commit may go
+    /// beyond it.
+    #[must_use]
+    pub fn young_budget(mut self, bytes: u64) -> Self {
+        self.young_budget = bytes.max(1);
+        self
+    }
+
+    /// The size of the log's first segment in bytes, 1 MiB by default; a multiple of 4096.
+    #[must_use]
+    pub fn first_segment(mut self, bytes: u64) -> Self {
+        self.log.first_segment = bytes;
+        self
+    }
+
+    /// The size that the log's segments grow to in bytes, 64 MiB by default; a multiple of 4096.
+    /// A commit takes at most a quarter of it, and the log at most eight of them.
+    #[must_use]
+    pub fn largest_segment(mut self, bytes: u64) -> Self {
+        self.log.largest_segment = bytes;
+        self
+    }
+
+    /// Breaks a rule on purpose, for a suite that shows that it would notice.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sabotage(mut self, rule: Option<Sabotage>) -> Self {
+        self.sabotage = rule;
+        self
+    }
+
+    /// Breaks a rule of the log on purpose, for a suite that shows that it would notice.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sabotage_log(mut self, rule: Option<ondisk_log::Sabotage>) -> Self {
+        self.log.sabotage = rule;
+        self
+    }
+
+    /// The id of a store that is made: a random one by default. Two stores must never have the
+    /// same; this is for runs that must be repeatable.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn store_id(mut self, id: StoreId) -> Self {
+        self.store_id = Some(id);
+        self
+    }
+
+    /// Opens a store for reading and writing, and recovers it where it was not closed. When this
+    /// returns, all that the store holds is durable, in every mode.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`], [`Error::Locked`], [`Error::NewerFormat`], [`Error::Damaged`] and
+    /// [`Error::Log`]: then the store is as it was. [`Error::Io`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Db, Error> {
+        let limits = Limits::new(self.log.commit_limit());
+        let (young_budget, log_budget) = (self.young_budget, self.log.budget());
+        let (mode, sabotage) = (self.mode, self.sabotage);
+        let opening = Opening {
+            fs: self.fs,
+            path: path.as_ref(),
+            create: self.create,
+            store_id: self.store_id.unwrap_or_else(random_id),
+            log: self.log,
+            settings: Settings { mode, limits, young_budget, log_budget, sabotage },
+        };
+        Db::start(opening, self.background)
+    }
+
+    /// Opens a store for reading alone: writes nothing, and works in a read-only directory.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::Locked`] beside a writer.
+    pub fn open_reader(self, path: impl AsRef<Path>) -> Result<Reader, Error> {
+        Reader::open(&self.fs, path.as_ref())
+    }
+}
+
+/// 128 bits that no other store has. The standard library's hasher is keyed by the operating
+/// system's random numbers, and its output cannot be told from such.
+fn random_id() -> StoreId {
+    let random = RandomState::new();
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&random.hash_one("first half").to_le_bytes());
+    id[8..].copy_from_slice(&random.hash_one("second half").to_le_bytes());
+    StoreId(id)
+}

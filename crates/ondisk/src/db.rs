@@ -1,0 +1,354 @@
+//! The front door: [`Db`], a cheap handle to an open store.
+//!
+//! Invariant: what a call returns is on the rung that its receipt names, and a read sees every
+//! commit that was acknowledged before the read began.
+
+use std::ops::{Bound, RangeBounds};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ondisk_log::{Lsn, Receipt, Recovered, Step, SyncMode, Ticket};
+
+use crate::batch::Batch;
+use crate::builder::{Background, Builder};
+use crate::error::Error;
+use crate::open::Opening;
+use crate::range::Range;
+use crate::stats::Stats;
+use crate::store::Store;
+use crate::value::Value;
+use crate::worker::Worker;
+
+/// An embedded key-value store in a directory, whose `Ok` means *durable*.
+///
+/// A clone is one more handle to the same store; all may be used from any thread. The store is
+/// closed by [`close`](Self::close), or when the last handle is dropped.
+///
+/// # What is durable when
+///
+/// | mode | a write returns when it is | a power cut takes | a kill takes |
+/// |---|---|---|---|
+/// | [`Sync`](SyncMode::Sync) (the default) | [`Durable`](crate::Rung::Durable) | nothing that was acknowledged | nothing |
+/// | [`Batch`](SyncMode::Batch) | at least [`Cached`](crate::Rung::Cached) | at most the last 100 commits, or as many as it says | nothing |
+/// | [`None`](SyncMode::None) | at least [`Cached`](crate::Rung::Cached) | what the system had not written by itself | nothing |
+///
+/// What is taken is always the end: commits come back whole and in their order. A read in the
+/// modes `Batch` and `None` may see what a power cut takes back. [`sync`](Self::sync),
+/// [`checkpoint`](Self::checkpoint) and [`close`](Self::close) make everything durable in every
+/// mode, and when [`open`](Self::open) returns all that it found is.
+///
+/// ```
+/// # fn main() -> Result<(), ondisk::Error> {
+/// # let dir = tempfile::tempdir().expect("a directory to work in");
+/// # let path = dir.path().join("accounts");
+/// use ondisk::{Batch, Db, Rung};
+///
+/// let db = Db::open(&path)?;
+/// let receipt = db.put(b"alice", b"100")?;
+/// assert_eq!(receipt.rung, Rung::Durable); // the plug may be pulled now
+///
+/// // Both, or after a power cut neither:
+/// db.batch(Batch::new().put(b"alice", b"70").put(b"bob", b"30"))?;
+///
+/// assert_eq!(db.get(b"alice")?.as_deref(), Some(&b"70"[..]));
+/// for entry in db.range(&b"a"[..]..)? {
+///     let (key, value) = entry?;
+///     println!("{} has {}", key.escape_ascii(), value.escape_ascii());
+/// }
+/// db.close()
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Db {
+    handle: Arc<Handle>,
+}
+
+/// What the last clone of a [`Db`] closes. The worker holds the store, and not this.
+#[derive(Debug)]
+struct Handle {
+    store: Arc<Store>,
+    worker: Mutex<Option<Worker>>,
+    recovered: Recovered,
+}
+
+/// A commit that has its place in the log and waits for its acknowledgement.
+///
+/// Dropping it takes nothing back: the commit is like one whose caller died, and may or may not
+/// be there after a power cut.
+#[derive(Debug)]
+#[must_use = "until `wait` has returned, nothing is known of the commit"]
+pub struct Pending {
+    store: Arc<Store>,
+    ticket: Ticket,
+    mode: SyncMode,
+}
+
+impl Db {
+    /// Opens a store, or makes one where the path is absent or an empty directory. All that it
+    /// holds is durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().open(path)
+    }
+
+    /// Chooses how a store is opened.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn start(opening: Opening<'_>, background: Background) -> Result<Self, Error> {
+        let path = opening.path.to_owned();
+        let (store, recovered) = opening.open()?;
+        let store = Arc::new(store);
+        let worker = match background {
+            Background::Manual => None,
+            Background::Thread => {
+                let started = Worker::start(Arc::clone(&store));
+                Some(started.map_err(Error::io(&path, "start the store's thread"))?)
+            }
+        };
+        let handle = Handle { store, worker: Mutex::new(worker), recovered };
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// The value of a key; `None` when it has none. Sees every commit that was acknowledged
+    /// before the call.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when what stands on disk is not what was written; [`Error::Io`];
+    /// [`Error::Closed`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
+        let store = self.store();
+        store.check_open()?;
+        store.keyspace.get(key.as_ref(), || store.visible())
+    }
+
+    /// Gives a key a value, in the store's mode. On return it is visible, and on the rung that
+    /// the receipt names: durable in mode [`Sync`](SyncMode::Sync).
+    ///
+    /// # Errors
+    /// Before anything was written: [`Error::KeyTooLarge`], [`Error::ValueTooLarge`],
+    /// [`Error::Closed`], and whatever [`Error::is_full`] says yes to; writes go on when space
+    /// returns. [`Error::Log`] with a poisoned log: the commit may or may not be there after the
+    /// next open.
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Receipt, Error> {
+        self.put_with(key, value, self.store().settings.mode)
+    }
+
+    /// As [`put`](Self::put), in a mode of its own.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        mode: SyncMode,
+    ) -> Result<Receipt, Error> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.store().settings.limits.check_put(key, value)?;
+        self.batch_with(Batch::one_put(key, value), mode)
+    }
+
+    /// Takes a key away; one that is not there is no error. As [`put`](Self::put).
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<Receipt, Error> {
+        self.batch(Batch::new().delete(key))
+    }
+
+    /// Commits several operations as one: after a power cut all of them are there, or none is,
+    /// and no reader sees some without the others. As [`put`](Self::put).
+    ///
+    /// # Errors
+    /// As [`put`](Self::put), and [`Error::BatchTooLarge`].
+    pub fn batch(&self, batch: Batch) -> Result<Receipt, Error> {
+        self.batch_with(batch, self.store().settings.mode)
+    }
+
+    /// As [`batch`](Self::batch), in a mode of its own.
+    ///
+    /// # Errors
+    /// As [`batch`](Self::batch).
+    pub fn batch_with(&self, batch: Batch, mode: SyncMode) -> Result<Receipt, Error> {
+        self.begin_with(batch, mode)?.wait()
+    }
+
+    /// Gives a batch its place in the log, in the store's mode, and returns without waiting for
+    /// its acknowledgement, so that one thread can have many commits under way. They are
+    /// acknowledged in the order in which they were begun.
+    ///
+    /// # Errors
+    /// As [`batch`](Self::batch), but for a poisoned log: [`Pending::wait`] tells.
+    pub fn begin(&self, batch: Batch) -> Result<Pending, Error> {
+        self.begin_with(batch, self.store().settings.mode)
+    }
+
+    /// As [`begin`](Self::begin), in a mode of its own.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_with(&self, batch: Batch, mode: SyncMode) -> Result<Pending, Error> {
+        let store = Arc::clone(self.store());
+        store.settings.limits.check_batch(&batch)?;
+        let ticket = store.begin(&batch.ops.finish(), mode)?;
+        Ok(Pending { store, ticket, mode })
+    }
+
+    /// The keys between two bounds with their values, in order, as of the last commit that is
+    /// acknowledged now. The keys are collected before this returns; values on disk are read as
+    /// the walk gets there. The first call puts the keys of the store in order.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ondisk::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory to work in");
+    /// # let db = ondisk::Db::open(dir.path())?;
+    /// # db.put("user/1", "ada")?;
+    /// let all = db.range(..)?;
+    /// let users = db.range(&b"user/"[..]..&b"user0"[..])?;
+    /// assert_eq!(all.count(), users.count());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Closed`]. What is wrong with one value, its entry says.
+    pub fn range<'k>(&self, bounds: impl RangeBounds<&'k [u8]>) -> Result<Range, Error> {
+        let store = self.store();
+        store.check_open()?;
+        Ok(match possible(&bounds) {
+            Some((lower, upper)) => store.keyspace.range(lower, upper, || store.visible()),
+            None => Range::empty(),
+        })
+    }
+
+    /// Makes everything durable that was acknowledged before the call, in every mode.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Log`] when the log is poisoned.
+    pub fn sync(&self) -> Result<Receipt, Error> {
+        self.store().check_open()?;
+        Ok(self.store().log.sync()?)
+    }
+
+    /// Moves everything that was acknowledged before the call from the log to data files, and
+    /// lets the log give its space back. Everything is durable on return, in every mode.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Log`], [`Error::Io`]: the store is whole, nothing is lost, and
+    /// the checkpoint can be tried again.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        self.store().check_open()?;
+        self.store().checkpoint()
+    }
+
+    /// One bounded piece of background work, for a store that was opened with
+    /// [`Background::Manual`]: prepares the log's next segment, moves commits to data files where
+    /// that is due.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Log`], [`Error::Io`]: the store is whole, and the step can be
+    /// tried again.
+    pub fn step(&self) -> Result<Step, Error> {
+        self.store().check_open()?;
+        self.store().step()
+    }
+
+    /// What a worker does when nothing was committed for a while: makes everything durable, and
+    /// lets the log say so.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn idle_step(&self) -> Result<Step, Error> {
+        self.store().check_open()?;
+        Ok(self.store().log.idle_step()?)
+    }
+
+    /// Makes everything durable, in every mode, and closes the store: the next open finds it
+    /// closed and reads nothing twice. Every handle answers [`Error::Closed`] from then on.
+    /// Closing again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Log`] when the log is poisoned: the next open recovers it.
+    pub fn close(&self) -> Result<(), Error> {
+        self.handle.close()
+    }
+
+    /// The store in numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats::of(self.store())
+    }
+
+    /// What the open of this store found.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovered {
+        &self.handle.recovered
+    }
+
+    fn store(&self) -> &Arc<Store> {
+        &self.handle.store
+    }
+}
+
+impl Pending {
+    /// The commit's place in the log.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.ticket.lsn()
+    }
+
+    /// Whether the outcome stands already, so that [`wait`](Self::wait) does not block.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ticket.is_done()
+    }
+
+    /// Waits until the commit is acknowledged. On return it is visible, and on the rung that the
+    /// receipt names.
+    ///
+    /// # Errors
+    /// [`Error::Log`] when the log is poisoned: the commit may or may not be there after the next
+    /// open.
+    pub fn wait(self) -> Result<Receipt, Error> {
+        self.store.acknowledge(self.ticket, self.mode)
+    }
+}
+
+impl Handle {
+    fn close(&self) -> Result<(), Error> {
+        if !self.store.mark_closed() {
+            return Ok(());
+        }
+        self.store.alarm.stop();
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            worker.join();
+        }
+        self.store.close()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody is left to be told. What was acknowledged is on its rung all the same.
+        self.close().ok();
+    }
+}
+
+/// The bounds, if a key can lie between them.
+pub(crate) fn possible<'k>(
+    bounds: &impl RangeBounds<&'k [u8]>,
+) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+    let (lower, upper) = (bounds.start_bound().cloned(), bounds.end_bound().cloned());
+    let possible = match (lower, upper) {
+        (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Excluded(upper))
+        | (Bound::Excluded(lower), Bound::Included(upper)) => lower < upper,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+    };
+    possible.then_some((lower, upper))
+}

@@ -1,0 +1,109 @@
+//! Any file of a store as text, by its magic.
+//!
+//! Invariant: reads alone. What is damaged is said where it stands, after what was whole.
+
+use std::fmt::{self, Write};
+use std::io;
+use std::path::Path;
+
+use ondisk_fs::{Access, FileSystem};
+
+use crate::bitcask::data_file::scan::{Depth, Scan};
+use crate::bitcask::data_file::{DATA_MAGIC, DataFile};
+use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
+use crate::error::{Damage, Error};
+
+/// More than the longest of our magics takes; what a log's header needs to be known by.
+const FIRST_BYTES: usize = 4096;
+
+/// Writes a file of a store as text: an anchor, a segment of the log, a manifest, a data file.
+///
+/// # Errors
+/// [`Error::NotAFile`] when it is none of them; [`Error::Io`]; [`Error::NewerFormat`];
+/// [`Error::Damaged`] or [`Error::Log`] behind what could be shown.
+pub fn dump(
+    fs: &dyn FileSystem,
+    file: impl AsRef<Path>,
+    out: &mut dyn fmt::Write,
+) -> Result<(), Error> {
+    let path = file.as_ref();
+    let mut text = String::new();
+    let dumped = dump_to(fs, path, &mut text);
+    // What can be shown is shown, also in front of damage.
+    let written = out.write_str(&text);
+    dumped?;
+    written.map_err(|error| Error::io(path, "write the text")(io::Error::other(error)))
+}
+
+fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Error> {
+    let file = fs.open(path, Access::Read).map_err(Error::io(path, "open the file"))?;
+    let len = file.size().map_err(Error::io(path, "ask for the file's length"))?;
+    let all = |limit: u64| {
+        let mut bytes = vec![0; usize::try_from(len.min(limit)).unwrap_or_default()];
+        let read = file.read_exact_at(&mut bytes, 0);
+        read.map_err(Error::io(path, "read the file")).map(|()| bytes)
+    };
+    let first = all(FIRST_BYTES as u64)?;
+    if first.starts_with(&MANIFEST_MAGIC) {
+        let manifest = Manifest::decode(path, &all(LONGEST_MANIFEST)?)?;
+        return write(path, out, |out| write_manifest(out, &manifest));
+    }
+    if first.starts_with(&DATA_MAGIC) {
+        return dump_data(fs, path, out);
+    }
+    match ondisk_log::dump::kind(&first) {
+        Some("anchor") => Ok(ondisk_log::dump::anchor(&first, path, out)?),
+        Some(_) => Ok(ondisk_log::dump::segment(file, path, out)?),
+        None => Err(Error::NotAFile { path: path.to_owned() }),
+    }
+}
+
+fn write(
+    path: &Path,
+    out: &mut String,
+    body: impl FnOnce(&mut String) -> fmt::Result,
+) -> Result<(), Error> {
+    body(out).map_err(|error| Error::io(path, "write the text")(io::Error::other(error)))
+}
+
+fn write_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {
+    let Manifest { store, keyspace, checkpoint, next_number, files } = manifest;
+    writeln!(out, "manifest of keyspace {keyspace}, engine bitcask, store {store}")?;
+    writeln!(out, "  checkpoint LSN {checkpoint}, next file {next_number}, files {}", files.len())?;
+    for file in files {
+        let (number, len, entries, crc) = (file.number, file.len, file.entries, file.crc);
+        writeln!(out, "  file {number}: {len} bytes, {entries} entries, crc {crc:08x}")?;
+    }
+    Ok(())
+}
+
+fn dump_data(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Error> {
+    // No manifest is at hand, so the file is taken at its word; its entries are verified.
+    let (data, identity, record, span) = DataFile::open_alone(fs, path)?;
+    write(path, out, |out| {
+        let (store, keyspace, number) = (identity.store, identity.keyspace, identity.number);
+        writeln!(out, "data file {number} of keyspace {keyspace}, store {store}")?;
+        writeln!(out, "  {} bytes, commits above {} through {}", record.len, span.after, span.through)
+    })?;
+    let mut scan = Scan::new(&data, record, span, Depth::All);
+    loop {
+        let entry = match scan.next() {
+            Ok(Some(entry)) => entry,
+            // The manifest alone knows how many entries and which sum the whole file has.
+            Ok(None) => return Ok(()),
+            Err(Error::Damaged { damage: Damage::EntryCount { .. } | Damage::FileSum, .. }) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let (offset, lsn, len) = (entry.place.offset, entry.place.lsn, entry.place.value_len);
+        let key = entry.key.escape_ascii();
+        write(path, out, |out| {
+            if entry.tombstone {
+                writeln!(out, "  {offset}: lsn {lsn} delete {key}")
+            } else {
+                writeln!(out, "  {offset}: lsn {lsn} put {key} ({len} bytes)")
+            }
+        })?;
+    }
+}

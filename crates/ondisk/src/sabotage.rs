@@ -1,0 +1,54 @@
+//! Rules that can be broken on purpose, so that a test suite can show that it would notice.
+//!
+//! Invariant: a store that was not told to break a rule keeps all of them; none of these is looked
+//! at on the path of a commit or a read.
+
+/// A rule of the store that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sabotage {
+    /// The manifest names a data file that was never synced.
+    DataFileNotSynced,
+    /// The manifest names a data file whose name was never synced.
+    DataFileNameNotSynced,
+    /// The manifest is installed before the log is durable through its checkpoint.
+    ManifestBeforeLog,
+    /// The manifest is written in place, not replaced.
+    ManifestInPlace,
+    /// The log is truncated before the manifest is installed.
+    TruncatedBeforeManifest,
+    /// A delete leaves no tombstone, though an older file holds the key.
+    TombstoneDropped,
+    /// The young map is let go when it is frozen, not when the engine has it.
+    FrozenForgotten,
+    /// A file number is used again by the next attempt, though a manifest may name it.
+    NumberReused,
+    /// Reads see commits that are not acknowledged.
+    UnacknowledgedVisible,
+    /// A checkpoint during recovery claims the whole log, not what was replayed of it.
+    RecoveryClaimsAll,
+    /// After an open of a store that was not closed, the manifest is left as it was found.
+    ManifestNotRenewed,
+    /// The store's first manifest is not synced before the store exists.
+    FirstManifestNotSynced,
+    /// Checksums of data files are not compared.
+    SumsIgnored,
+}
+
+impl Sabotage {
+    /// Every variant, for a suite's table.
+    pub const ALL: [Self; 13] = [
+        Self::DataFileNotSynced,
+        Self::DataFileNameNotSynced,
+        Self::ManifestBeforeLog,
+        Self::ManifestInPlace,
+        Self::TruncatedBeforeManifest,
+        Self::TombstoneDropped,
+        Self::FrozenForgotten,
+        Self::NumberReused,
+        Self::UnacknowledgedVisible,
+        Self::RecoveryClaimsAll,
+        Self::ManifestNotRenewed,
+        Self::FirstManifestNotSynced,
+        Self::SumsIgnored,
+    ];
+}

@@ -1,0 +1,134 @@
+//! The one file of the store that starts a thread and reads a clock.
+//!
+//! Invariant: the worker does nothing that a call of [`Db::step`](crate::Db::step) does not do;
+//! it only decides when. A store without a worker is slower at times, and never wrong.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ondisk_log::{Lsn, Step};
+
+use crate::alarm::Woken;
+use crate::error::Error;
+use crate::store::Store;
+
+/// After so long without a commit the log is brought to rest.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+
+/// A running worker. It ends when its alarm says so.
+#[derive(Debug)]
+pub(crate) struct Worker(JoinHandle<()>);
+
+impl Worker {
+    pub(crate) fn start(store: Arc<Store>) -> io::Result<Self> {
+        let builder = std::thread::Builder::new().name("ondisk-worker".to_owned());
+        builder.spawn(move || Rounds::new(&store).run()).map(Self)
+    }
+
+    /// Waits for a worker that was told to stop.
+    pub(crate) fn join(self) {
+        // A panic of the worker has been printed; the store goes on without it.
+        self.0.join().unwrap_or_default();
+    }
+}
+
+struct Rounds<'a> {
+    store: &'a Store,
+    /// The last commit when the worker last looked.
+    seen: Lsn,
+    /// When it first saw that one.
+    since: Instant,
+    /// The log was brought to rest after that commit.
+    at_rest: bool,
+    /// The oldest commit that is not durable was there at this time.
+    at_risk_since: Option<Instant>,
+}
+
+impl<'a> Rounds<'a> {
+    fn new(store: &'a Store) -> Self {
+        let seen = store.log.last();
+        // What an open found is durable, so there is nothing to bring to rest.
+        Self { store, seen, since: now(), at_rest: true, at_risk_since: None }
+    }
+
+    fn run(mut self) {
+        loop {
+            let failed = self.work();
+            self.look();
+            let alarm = &self.store.alarm;
+            let woken = if failed {
+                alarm.nap(Some(IDLE_AFTER)) // then it is tried again, not in a circle
+            } else if self.at_rest {
+                alarm.sleep(|| self.store.log.last() > self.seen)
+            } else {
+                alarm.nap(Some(self.patience()))
+            };
+            if woken == Woken::Stopped {
+                return;
+            }
+        }
+    }
+
+    /// Does what there is to do; whether something failed.
+    fn work(&mut self) -> bool {
+        let failure = self.steps().and_then(|()| self.timed()).err();
+        let failed = failure.is_some();
+        let mut told = self.store.counters().failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = failure.map(|error| chain(&error));
+        failed
+    }
+
+    fn steps(&self) -> Result<(), Error> {
+        while self.store.check_open().is_ok() && self.store.step()? == Step::Working {}
+        Ok(())
+    }
+
+    /// What is done because time has passed.
+    fn timed(&mut self) -> Result<(), Error> {
+        let log = &self.store.log;
+        let overdue = self.store.alarm.delay().zip(self.at_risk_since);
+        if overdue.is_some_and(|(delay, since)| since.elapsed() >= delay) {
+            log.sync()?;
+            self.at_risk_since = None;
+        }
+        if !self.at_rest && log.last() == self.seen && self.since.elapsed() >= IDLE_AFTER {
+            while log.idle_step()? == Step::Working {}
+            self.at_rest = true;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        let log = &self.store.log;
+        let last = log.last();
+        if last > self.seen {
+            (self.seen, self.since, self.at_rest) = (last, now(), false);
+        }
+        if log.durable() >= log.acknowledged() {
+            self.at_risk_since = None;
+        } else {
+            self.at_risk_since.get_or_insert_with(now);
+        }
+    }
+
+    /// How long the worker may sleep before something is due.
+    fn patience(&self) -> Duration {
+        let left = |since: Instant, limit: Duration| limit.saturating_sub(since.elapsed());
+        let idle = left(self.since, IDLE_AFTER).max(Duration::from_millis(1));
+        let sync = self.store.alarm.delay().zip(self.at_risk_since);
+        sync.map_or(idle, |(delay, since)| idle.min(left(since, delay)))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the worker is the one that reads a clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

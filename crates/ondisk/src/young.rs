@@ -1,0 +1,248 @@
+//! The young map: the commits since the last checkpoint, in memory, ordered and multi-version.
+//!
+//! Invariant: a version is the pair of a key and the LSN of the commit that wrote it. A reader at
+//! LSN `n` sees, of each key, the newest version at or below `n`. Versions of a commit that is
+//! not acknowledged stand here already, above every reader's LSN.
+//!
+//! Keys and values are places in the one allocation that holds their commit's payload. Knows
+//! nothing of the log and of engines.
+
+use std::borrow::Borrow;
+use std::cmp::{Ordering, Reverse};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use crossbeam_skiplist::SkipMap;
+use ondisk_log::Lsn;
+
+use crate::commit::{Commit, Span};
+
+/// The commits since a checkpoint. Insertion and lookup take no lock.
+#[derive(Debug, Default)]
+pub(crate) struct Young {
+    map: SkipMap<Version, Option<Span>>,
+    weight: AtomicU64,
+}
+
+/// What the young map says of a key. That it says nothing is an `Option` around this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Value(Bytes),
+    Deleted,
+}
+
+/// What one version costs beside its payload, in bytes: its node and its share of the tower.
+const VERSION_COST: u64 = 128;
+
+/// A key as of one commit.
+#[derive(Clone, Debug)]
+struct Version {
+    /// The first bytes of the key, so that most comparisons touch nothing but the node.
+    prefix: u64,
+    lsn: Lsn,
+    payload: Bytes,
+    key: Span,
+}
+
+impl Young {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the operations of one keyspace of a commit, under its LSN.
+    pub(crate) fn insert(&self, lsn: Lsn, commit: &Commit, keyspace: u32) {
+        let payload = commit.payload();
+        let mut versions = 1; // a commit without operations still weighs something
+        for op in commit.ops().filter(|op| op.keyspace == keyspace) {
+            let prefix = prefix(op.key.of(payload));
+            let version = Version { prefix, lsn, payload: payload.clone(), key: op.key };
+            self.map.insert(version, op.value);
+            versions += 1;
+        }
+        self.weight.fetch_add(payload.len() as u64 + versions * VERSION_COST, Relaxed);
+    }
+
+    /// The bytes that the map keeps in memory, all but exactly.
+    pub(crate) fn weight(&self) -> u64 {
+        self.weight.load(Relaxed)
+    }
+
+    /// How many versions the map holds.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// The newest version of a key at or below `visible`.
+    pub(crate) fn get(&self, key: &[u8], visible: Lsn) -> Option<Found> {
+        if self.map.is_empty() {
+            return None;
+        }
+        let probe = Probe::new(key, visible);
+        let entry = self.map.lower_bound(Bound::Included(&probe as &dyn Place))?;
+        (entry.key().bytes() == key).then(|| found(entry.key(), *entry.value()))
+    }
+
+    /// The newest version of each key between the bounds, at or below `visible`, by key.
+    pub(crate) fn range<'a>(
+        &'a self,
+        lower: Bound<&'a [u8]>,
+        upper: Bound<&'a [u8]>,
+        visible: Lsn,
+    ) -> impl Iterator<Item = Newest> + 'a {
+        let mut at = self.first(lower);
+        let mut previous: Option<Newest> = None;
+        std::iter::from_fn(move || {
+            loop {
+                let entry = at.take()?;
+                let version = entry.key();
+                if !within(version.bytes(), upper) {
+                    return None;
+                }
+                at = entry.next();
+                let seen = previous.as_ref().is_some_and(|before| *before.key == *version.bytes());
+                if version.lsn > visible || seen {
+                    continue;
+                }
+                let key = version.key.slice(&version.payload);
+                let newest = Newest { key, lsn: version.lsn, found: found(version, *entry.value()) };
+                previous = Some(newest.clone());
+                return Some(newest);
+            }
+        })
+    }
+
+    fn first(&self, lower: Bound<&[u8]>) -> Option<Entry<'_>> {
+        match lower {
+            Bound::Unbounded => self.map.front(),
+            Bound::Included(key) => {
+                let probe = Probe::new(key, NEWEST);
+                self.map.lower_bound(Bound::Included(&probe as &dyn Place))
+            }
+            Bound::Excluded(key) => {
+                let probe = Probe::new(key, OLDEST);
+                self.map.lower_bound(Bound::Excluded(&probe as &dyn Place))
+            }
+        }
+    }
+}
+
+type Entry<'a> = crossbeam_skiplist::map::Entry<'a, Version, Option<Span>>;
+
+/// The newest visible version of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Newest {
+    pub(crate) key: Bytes,
+    pub(crate) lsn: Lsn,
+    pub(crate) found: Found,
+}
+
+/// Above every version of a key, and below: no commit has these LSNs.
+const NEWEST: Lsn = Lsn(u64::MAX);
+const OLDEST: Lsn = Lsn(0);
+
+pub(crate) fn within(key: &[u8], upper: Bound<&[u8]>) -> bool {
+    match upper {
+        Bound::Unbounded => true,
+        Bound::Included(end) => key <= end,
+        Bound::Excluded(end) => key < end,
+    }
+}
+
+fn found(version: &Version, value: Option<Span>) -> Found {
+    value.map_or(Found::Deleted, |span| Found::Value(span.slice(&version.payload)))
+}
+
+/// The first eight bytes of a key as a number that orders as they do; a short key is filled up
+/// with zeros, so equal prefixes say nothing and different ones decide.
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = key.len().min(8);
+    bytes[..len].copy_from_slice(&key[..len]);
+    u64::from_be_bytes(bytes)
+}
+
+impl Version {
+    fn bytes(&self) -> &[u8] {
+        self.key.of(&self.payload)
+    }
+}
+
+/// A place in the order of versions: by key, and of one key the newest first.
+trait Place {
+    fn place(&self) -> (u64, &[u8], Reverse<Lsn>);
+}
+
+/// A place that is looked for; unlike a [`Version`] it only borrows its key.
+struct Probe<'a> {
+    prefix: u64,
+    key: &'a [u8],
+    lsn: Lsn,
+}
+
+impl<'a> Probe<'a> {
+    fn new(key: &'a [u8], lsn: Lsn) -> Self {
+        Self { prefix: prefix(key), key, lsn }
+    }
+}
+
+impl Place for Probe<'_> {
+    fn place(&self) -> (u64, &[u8], Reverse<Lsn>) {
+        (self.prefix, self.key, Reverse(self.lsn))
+    }
+}
+
+impl Place for Version {
+    fn place(&self) -> (u64, &[u8], Reverse<Lsn>) {
+        (self.prefix, self.bytes(), Reverse(self.lsn))
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.prefix.cmp(&other.prefix).then_with(|| self.place().cmp(&other.place()))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Version {}
+
+impl<'a> Borrow<dyn Place + 'a> for Version {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for dyn Place + '_ {}
+
+#[cfg(test)]
+mod tests;
