@@ -528,6 +528,12 @@ impl Segment {
         Self { number, size, file: Some(file), end: 0, block_sealed: true, dirty: false }
     }
 
+    /// Bytes left for groups; none in one that takes no more.
+    pub(crate) fn left(&self) -> u64 {
+        let used = align_block(self.end) + BLOCK as u64;
+        if self.file.is_some() { self.size.saturating_sub(used) } else { 0 }
+    }
+
     /// Whether a group of `len` bytes fits at `start`, and a block behind it for a last group
     /// without commits.
     fn fits(&self, start: u64, len: u64) -> bool {

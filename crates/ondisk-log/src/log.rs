@@ -86,6 +86,10 @@ pub struct LogStats {
     pub epoch: u32,
     /// Bytes of the current segment.
     pub segment_size: u64,
+    /// Bytes that are left in the current segment.
+    pub segment_left: u64,
+    /// Segments that are kept to be recycled.
+    pub free: u64,
 }
 
 impl Log {
@@ -403,16 +407,16 @@ impl Log {
     /// The log in numbers.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        let (first, newest, budget) = {
+        let (first, newest, free) = {
             let kept = self.keeper.lock();
-            (kept.anchor.first.segment, kept.anchor.newest, self.keeper.options.budget())
+            (kept.anchor.first.segment, kept.anchor.newest, kept.free.len() as u64)
         };
         let state = self.shell.lock();
         let (core, counts) = (&state.core, state.core.counts);
         LogStats {
             segments: newest + 1 - first,
             bytes: core.starts.iter().map(|start| start.size).sum(),
-            budget,
+            budget: self.keeper.options.budget(),
             commits: counts.commits,
             groups: counts.groups,
             syncs: counts.syncs,
@@ -421,6 +425,8 @@ impl Log {
             at_risk: core.at_risk,
             epoch: core.epoch,
             segment_size: core.current.size,
+            segment_left: core.current.left(),
+            free,
         }
     }
 
