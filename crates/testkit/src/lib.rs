@@ -2,4 +2,22 @@
 //!
 //! Knows all rooms, and is known by none but tests and its own binaries.
 
+pub mod log_life;
 pub mod seam;
+pub mod stage;
+
+/// A stopwatch for the line that a suite ends with: seconds since it was started. No test asserts
+/// on it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "for print alone")]
+pub fn clock() -> impl Fn() -> f64 {
+    let start = std::time::Instant::now();
+    move || start.elapsed().as_secs_f64()
+}
+
+/// Prints the line that a suite ends with, past the test harness's capture.
+pub fn summary(line: &str) {
+    use std::io::Write as _;
+    // A closed stderr is no reason to fail a suite.
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}
