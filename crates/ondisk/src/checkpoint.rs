@@ -201,7 +201,7 @@ impl Checkpointer {
                     writing.changes.push(Change::Put(key.into(), place));
                 }
                 // A tombstone is for a key that an older file has; what died young leaves nothing.
-                Found::Deleted if engine.keydir().contains(key) => {
+                Found::Deleted if engine.keydir().place(key).is_some() => {
                     if !store.breaks(Sabotage::TombstoneDropped) {
                         let writer = self.writer(store, frozen.through, &mut writing.writer)?;
                         writer.push(lsn, key, None)?;

@@ -45,7 +45,7 @@ pub(crate) enum Change {
 
 impl Keydir {
     pub(crate) fn new(store: StoreId) -> Self {
-        let seed = u128::from_le_bytes(store.0) as u64;
+        let seed = xxh3_64_with_seed(&store.0, 0);
         Self { slots: HashTable::new(), order: None, files: Files::new(), seed }
     }
 
@@ -64,12 +64,12 @@ impl Keydir {
 
     /// Where a key's value stands, and the file that it stands in.
     pub(crate) fn get(&self, key: &[u8]) -> Option<(Place, &Arc<DataFile>)> {
-        let slot = self.slots.find(self.hash(key), |slot| *slot.key == *key)?;
-        Some((slot.place, self.files.get(&slot.place.file)?))
+        let place = self.place(key)?;
+        Some((place, self.files.get(&place.file)?))
     }
 
-    pub(crate) fn contains(&self, key: &[u8]) -> bool {
-        self.slots.find(self.hash(key), |slot| *slot.key == *key).is_some()
+    pub(crate) fn place(&self, key: &[u8]) -> Option<Place> {
+        Some(self.slots.find(self.hash(key), |slot| *slot.key == *key)?.place)
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -129,7 +129,7 @@ impl Keydir {
         upper: Bound<&'a [u8]>,
     ) -> impl Iterator<Item = (Arc<[u8]>, Place)> + 'a {
         let keys = self.order.iter().flat_map(move |order| order.range::<[u8], _>((lower, upper)));
-        keys.filter_map(|key| Some((Arc::clone(key), self.get(key)?.0)))
+        keys.filter_map(|key| Some((Arc::clone(key), self.place(key)?)))
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
