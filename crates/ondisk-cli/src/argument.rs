@@ -1,0 +1,75 @@
+//! Arguments that several commands take, each with one meaning everywhere.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use ondisk::{Receipt, Recovered, SyncMode};
+use serde::Serialize;
+
+use crate::escape::{self, LineError};
+use crate::exit::Failure;
+use crate::out::{Out, talk};
+
+/// How KEY and VALUE are written on the command line.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Escaped {
+    /// Read KEY and VALUE in the escape of scan and load: \\ \t \n \r \xNN
+    #[arg(long)]
+    escaped: bool,
+}
+
+impl Escaped {
+    /// The bytes that an argument stands for.
+    pub(crate) fn bytes(self, what: &'static str, argument: &OsStr) -> Result<Vec<u8>, LineError> {
+        let bytes = argument.as_bytes();
+        if !self.escaped {
+            return Ok(bytes.to_vec());
+        }
+        let unescaped = escape::unescape(bytes);
+        unescaped.map(Into::into).map_err(|at| LineError::Argument { what, column: at + 1 })
+    }
+}
+
+/// When a commit is acknowledged.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Sync {
+    /// When to acknowledge: sync (after the disk has it), batch[:N[,T]] (a sync for each N commits
+    /// or after the time T), none (the page cache has it)
+    #[arg(long = "sync", value_name = "MODE", default_value = "sync")]
+    pub(crate) mode: SyncMode,
+}
+
+/// What a commit gives back, as JSON.
+#[derive(Debug, Serialize)]
+struct ReceiptJson {
+    ondisk: &'static str,
+    v: u32,
+    lsn: u64,
+    rung: &'static str,
+}
+
+/// Prints an acknowledgement: the rung that was reached, and the commit's number.
+pub(crate) fn print_receipt(
+    command: &'static str,
+    receipt: Receipt,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut out = Out::new();
+    let Receipt { lsn, rung, .. } = receipt;
+    if json {
+        out.json(&ReceiptJson { ondisk: command, v: 1, lsn: lsn.0, rung: rung.name() })?;
+    } else {
+        out.line(format_args!("{rung} (commit {lsn})"))?;
+    }
+    out.flush()
+}
+
+/// Says it when a reader is shown commits that only this boot's page cache holds.
+pub(crate) fn say_above_watermark(recovered: &Recovered) {
+    if recovered.above_watermark {
+        talk(format_args!(
+            "ondisk: the last commits shown are in the page cache of this boot, not known to be \
+             durable: a power cut now may take them (opening the store to write makes them so)"
+        ));
+    }
+}

@@ -1,0 +1,99 @@
+//! How a command ends: its exit code, and the errors that lead to one.
+//!
+//! Invariant: exit codes are API (0 fine; 1 findings, damage or loss; 2 usage or input error;
+//! 3 could not judge), and each is picked here or by a command's last line, nowhere else.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::escape::LineError;
+
+/// An exit code and what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// The command did what it was asked, and found nothing wrong.
+    Fine = 0,
+    /// It found damage or loss; for `get`: the key is not there.
+    Findings = 1,
+    /// It was asked for something that cannot be done: usage, input, or not a store.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] ondisk::Error),
+    /// The store said no to a line of the input.
+    #[error("line {line}: {source}")]
+    AtLine {
+        /// Counted from 1.
+        line: u64,
+        /// What the store said.
+        source: ondisk::Error,
+    },
+    /// A line or an argument is not in the stated escape.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// Standard input broke.
+    #[error("standard input cannot be read")]
+    Input(#[source] io::Error),
+    /// No real files can be made for a measurement.
+    #[error("{}: no directory can be made here (try --dir DIR)", path.display())]
+    Scratch {
+        /// Where it was tried.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Standard output broke while acknowledgements were told.
+    #[error("commits are acknowledged, but standard output cannot be told")]
+    Untold(#[source] io::Error),
+    /// Standard output broke.
+    #[error("standard output cannot be written")]
+    Output(#[source] io::Error),
+}
+
+impl Failure {
+    /// The exit code of this failure: damage is a finding, all else is the caller's to mend.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Store(error) | Self::AtLine { source: error, .. } if error.is_damage() => {
+                Exit::Findings
+            }
+            _ => Exit::Usage,
+        }
+    }
+
+    /// Whether the reader of our output has gone (`ondisk scan db | head`): nothing to complain of.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The error and its causes, in one line.
+    pub(crate) fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Many errors already say their cause: say nothing twice.
+            if !sentence.contains(&cause_text) {
+                write!(sentence, ": {cause_text}").unwrap_or_default();
+            }
+            source = cause.source();
+        }
+        sentence
+    }
+}

@@ -1,0 +1,11 @@
+//! The binary as its users see it: arguments, exit codes, what is printed where, and what stands
+//! in the store afterwards.
+#![expect(clippy::disallowed_methods, reason = "these tests break files from outside the store")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod harness;
+mod kill;
+mod load;
+mod round_trip;
+mod show;
