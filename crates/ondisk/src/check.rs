@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use ondisk_fs::FileSystem;
 use ondisk_log::{Flow, Log, LogError, Lsn, Recovered, TornTail};
 
-use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::Sums;
+use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::manifest::Manifest;
 use crate::bitcask::{Opened, open_file, read_manifest};
 use crate::error::Error;

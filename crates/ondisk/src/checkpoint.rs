@@ -127,7 +127,8 @@ impl Checkpointer {
             return Some(Job { frozen, stage: Stage::SyncLog });
         }
         // A checkpoint was installed, and then telling the log failed or was cut.
-        (self.released < installed).then(|| Job { frozen: Frozen::none(installed), stage: Stage::Release })
+        (self.released < installed)
+            .then(|| Job { frozen: Frozen::none(installed), stage: Stage::Release })
     }
 
     fn advance(&mut self, store: &Store, job: Job) -> Result<Outcome, Error> {

@@ -196,8 +196,7 @@ struct Ops<'a> {
 
 impl<'a> Ops<'a> {
     fn open(payload: &'a [u8]) -> Result<Self, CommitError> {
-        let (head, _) =
-            CommitHead::read_from_prefix(payload).map_err(|_| CommitError::Short(0))?;
+        let (head, _) = CommitHead::read_from_prefix(payload).map_err(|_| CommitError::Short(0))?;
         if head.version != COMMIT_VERSION {
             return Err(CommitError::Version(head.version));
         }

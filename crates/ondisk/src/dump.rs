@@ -83,7 +83,11 @@ fn dump_data(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), E
     write(path, out, |out| {
         let (store, keyspace, number) = (identity.store, identity.keyspace, identity.number);
         writeln!(out, "data file {number} of keyspace {keyspace}, store {store}")?;
-        writeln!(out, "  {} bytes, commits above {} through {}", record.len, span.after, span.through)
+        writeln!(
+            out,
+            "  {} bytes, commits above {} through {}",
+            record.len, span.after, span.through
+        )
     })?;
     let mut scan = Scan::new(&data, record, span, Depth::All);
     loop {

@@ -171,7 +171,9 @@ pub enum Damage {
         why: CommitError,
     },
     /// The manifest is older than the log: some files that it should name are not named.
-    #[error("it holds all through LSN {checkpoint}, and the log was released through LSN {released}")]
+    #[error(
+        "it holds all through LSN {checkpoint}, and the log was released through LSN {released}"
+    )]
     Outdated {
         /// The manifest's checkpoint.
         checkpoint: Lsn,
@@ -216,10 +218,9 @@ impl Error {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Log(error) => error.is_full(),
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             _ => false,
         }
     }
@@ -239,7 +240,9 @@ impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Closed => Self::Closed,
-            LogError::NewerFormat { path, found, known } => Self::NewerFormat { path, found, known },
+            LogError::NewerFormat { path, found, known } => {
+                Self::NewerFormat { path, found, known }
+            }
             LogError::Io { path, op, source } => Self::Io { path, op, source },
             other => Self::Log(other),
         }

@@ -226,7 +226,8 @@ pub(crate) fn check_together(
 /// goes into the engine, the last piece aside.
 fn replay_rest(store: &Store, log: &Path, mut last: Lsn) -> Result<(), Error> {
     loop {
-        let claimed = if store.breaks(Sabotage::RecoveryClaimsAll) { store.log.last() } else { last };
+        let claimed =
+            if store.breaks(Sabotage::RecoveryClaimsAll) { store.log.last() } else { last };
         store.checkpoint_through(claimed, || claimed)?;
         let mut records = store.log.iter(last.next())?;
         loop {

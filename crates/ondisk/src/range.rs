@@ -8,9 +8,9 @@ use std::iter::Peekable;
 use std::sync::Arc;
 use std::vec;
 
+use crate::bitcask::Snapshot;
 use crate::bitcask::data_file::Place;
 use crate::bitcask::keydir::Files;
-use crate::bitcask::Snapshot;
 use crate::error::Error;
 use crate::value::{Key, Value};
 use crate::young::{Found, Newest};

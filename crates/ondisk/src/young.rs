@@ -105,7 +105,8 @@ impl Young {
                     continue;
                 }
                 let key = version.key.slice(&version.payload);
-                let newest = Newest { key, lsn: version.lsn, found: found(version, *entry.value()) };
+                let newest =
+                    Newest { key, lsn: version.lsn, found: found(version, *entry.value()) };
                 previous = Some(newest.clone());
                 return Some(newest);
             }

@@ -12,10 +12,7 @@ type Operation = (Vec<u8>, Option<Vec<u8>>);
 fn key() -> impl Strategy<Value = Vec<u8>> {
     // Few keys so that they collide, some longer than the prefix, some that differ by zeros only.
     let byte = prop::sample::select(vec![0_u8, 1, b'a']);
-    prop_oneof![
-        prop::collection::vec(byte.clone(), 0..3),
-        prop::collection::vec(byte, 7..11),
-    ]
+    prop_oneof![prop::collection::vec(byte.clone(), 0..3), prop::collection::vec(byte, 7..11),]
 }
 
 fn commits() -> impl Strategy<Value = Vec<Vec<Operation>>> {

@@ -51,7 +51,12 @@ pub(crate) struct Entry<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(data: &'a DataFile, record: DataFileRecord, span: Span, depth: Depth) -> Self {
+    pub(crate) fn new(
+        data: &'a DataFile,
+        record: DataFileRecord,
+        span: Span,
+        depth: Depth,
+    ) -> Self {
         Self {
             data,
             record,

@@ -25,9 +25,8 @@ fn entries() -> impl Strategy<Value = Entries> {
 
 fn write(fs: &MemFs, entries: &Entries) -> (DataFileRecord, Vec<Place>) {
     let mut writer = DataWriter::create(fs, Path::new(""), identity(), SPAN).unwrap();
-    let places = entries.iter().map(|(key, lsn, value)| {
-        writer.push(*lsn, key, value.as_deref()).unwrap()
-    });
+    let places =
+        entries.iter().map(|(key, lsn, value)| writer.push(*lsn, key, value.as_deref()).unwrap());
     let places = places.collect();
     (writer.finish(Sync::Done).unwrap().0, places)
 }
@@ -41,11 +40,8 @@ fn scan(fs: &dyn FileSystem, record: DataFileRecord, depth: Depth) -> Result<Ent
     let mut scan = Scan::new(&data, record, span, depth);
     let mut entries = Entries::new();
     while let Some(entry) = scan.next()? {
-        let value = if entry.tombstone {
-            None
-        } else {
-            Some(data.read(entry.key, entry.place)?.to_vec())
-        };
+        let value =
+            if entry.tombstone { None } else { Some(data.read(entry.key, entry.place)?.to_vec()) };
         entries.push((entry.key.to_vec(), entry.place.lsn, value));
     }
     Ok(entries)
