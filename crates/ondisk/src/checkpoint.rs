@@ -11,7 +11,7 @@
 
 use std::io;
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
@@ -44,7 +44,8 @@ pub(crate) struct Checkpointer {
     /// No attempt takes a number that an earlier one took: of one that failed late it is not
     /// known whether a manifest names its file.
     next_number: u32,
-    /// Files of attempts that failed: they go when a manifest is known not to name them.
+    /// Files of attempts that failed. A manifest whose installation failed may name them: they go
+    /// when one that does not is in place.
     leftovers: Vec<PathBuf>,
     /// The log was told that it may be replayed from above this.
     released: Lsn,
@@ -62,7 +63,7 @@ enum Stage {
     /// The log is made durable through the last commit of the frozen map.
     SyncLog,
     /// The newest versions go to a data file.
-    Write(Writing),
+    Write(Box<Writing>),
     /// The data file is durable; the manifest comes to name it.
     Install { file: Option<(DataFileRecord, DataFile)>, changes: Vec<Change> },
     /// The keydir learns the new places; then the view lets go of the frozen map.
@@ -77,12 +78,6 @@ struct Writing {
     /// The last key that was looked at.
     done: Option<Bytes>,
     changes: Vec<Change>,
-}
-
-/// What one step led to.
-enum Outcome {
-    More(Job),
-    Finished,
 }
 
 impl Checkpointer {
@@ -114,9 +109,7 @@ impl Checkpointer {
         let Some(job) = self.job.take().or_else(|| self.begin(store, through)) else {
             return Ok(Step::Idle);
         };
-        if let Outcome::More(job) = self.advance(store, job)? {
-            self.job = Some(job);
-        }
+        self.job = self.advance(store, job)?;
         Ok(Step::Working)
     }
 
@@ -131,13 +124,14 @@ impl Checkpointer {
             .then(|| Job { frozen: Frozen::none(installed), stage: Stage::Release })
     }
 
-    fn advance(&mut self, store: &Store, job: Job) -> Result<Outcome, Error> {
+    /// Takes a job one piece further; `None` when it is finished.
+    fn advance(&mut self, store: &Store, job: Job) -> Result<Option<Job>, Error> {
         let Job { frozen, stage } = job;
         let through = frozen.through;
         let stage = match stage {
             Stage::SyncLog => {
                 if store.breaks(Sabotage::ManifestBeforeLog) || sync_log(store, through)? {
-                    Stage::Write(Writing::default())
+                    Stage::Write(Box::default())
                 } else {
                     Stage::SyncLog
                 }
@@ -147,10 +141,10 @@ impl Checkpointer {
             Stage::Apply(changes) => apply(store, changes),
             Stage::Release => {
                 self.release(store, through)?;
-                return Ok(Outcome::Finished);
+                return Ok(None);
             }
         };
-        Ok(Outcome::More(Job { frozen, stage }))
+        Ok(Some(Job { frozen, stage }))
     }
 
     /// Writes a piece of the data file; with the last piece, syncs it.
@@ -158,24 +152,22 @@ impl Checkpointer {
         &mut self,
         store: &Store,
         frozen: &Frozen,
-        mut writing: Writing,
+        mut writing: Box<Writing>,
     ) -> Result<Stage, Error> {
         let written = self.write_piece(store, frozen, &mut writing);
         let path = writing.writer.as_ref().map(|writer| writer.path().to_owned());
-        let finished = written.and_then(|end| match end {
-            End::Reached => self.finish(store, writing).map(Ok),
-            End::Ahead => Ok(Err(writing)),
-        });
-        match finished {
-            Ok(Ok(stage)) => Ok(stage),
-            Ok(Err(writing)) => Ok(Stage::Write(writing)),
-            Err(error) => {
-                // No manifest was tried that names it. On a full disk its space is wanted.
-                self.leftovers.extend(path);
-                self.remove_leftovers(store.keyspace.engine().fs());
-                Err(error)
+        let stage = match written {
+            Ok(End::Ahead) => Ok(Stage::Write(writing)),
+            Ok(End::Reached) => finish(store, *writing),
+            Err(error) => Err(error),
+        };
+        if let (Err(_), Some(path)) = (&stage, path) {
+            // No manifest was tried that names it, and on a full disk its space is wanted.
+            if remove(store.keyspace.engine().fs(), &path).is_err() {
+                self.leftovers.push(path);
             }
         }
+        stage
     }
 
     fn write_piece(
@@ -236,29 +228,13 @@ impl Checkpointer {
             self.next_number = self.next_number.saturating_add(1);
         }
         if store.breaks(Sabotage::NumberReused) {
-            self.leftovers.push(engine.dir().join(file_name(number)));
-            self.remove_leftovers(engine.fs());
+            let path = engine.dir().join(file_name(number));
+            remove(engine.fs(), &path).map_err(Error::io(&path, "remove the data file"))?;
         }
         let (engine, manifest) = (store.keyspace.engine(), &self.manifest);
         let identity = Identity { store: manifest.store, keyspace: manifest.keyspace, number };
         let span = Span { after: manifest.checkpoint, through };
         DataWriter::create(engine.fs(), engine.dir(), identity, span)
-    }
-
-    fn finish(&self, store: &Store, writing: Writing) -> Result<Stage, Error> {
-        let Writing { writer, changes, .. } = writing;
-        let Some(writer) = writer else {
-            return Ok(Stage::Install { file: None, changes }); // nothing survived its youth
-        };
-        let skipped = store.breaks(Sabotage::DataFileNotSynced);
-        let file = writer.finish(if skipped { Sync::Skipped } else { Sync::Done })?;
-        if !store.breaks(Sabotage::DataFileNameNotSynced) {
-            // The name too, before a manifest can name it.
-            let engine = store.keyspace.engine();
-            let synced = engine.fs().sync_dir(engine.dir());
-            synced.map_err(Error::io(engine.dir(), "sync the directory"))?;
-        }
-        Ok(Stage::Install { file: Some(file), changes })
     }
 
     fn install(
@@ -291,8 +267,6 @@ impl Checkpointer {
             engine.install(&manifest)
         };
         if let Err(error) = installed {
-            // The manifest may have come to name the file, so it stays until one that does not
-            // is in place.
             self.leftovers.extend(file.map(|(_, data)| data.path().to_owned()));
             return Err(error);
         }
@@ -315,10 +289,7 @@ impl Checkpointer {
 
     /// Removes what it can; what it cannot is tried again later, and by the next open.
     fn remove_leftovers(&mut self, fs: &dyn FileSystem) {
-        self.leftovers.retain(|path| match fs.remove(path) {
-            Ok(()) => false,
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-        });
+        self.leftovers.retain(|path| remove(fs, path).is_err());
     }
 }
 
@@ -326,6 +297,31 @@ impl Checkpointer {
 enum End {
     Reached,
     Ahead,
+}
+
+/// Makes the data file durable, if there is one, and its name.
+fn finish(store: &Store, writing: Writing) -> Result<Stage, Error> {
+    let Writing { writer, changes, .. } = writing;
+    let Some(writer) = writer else {
+        return Ok(Stage::Install { file: None, changes }); // nothing survived its youth
+    };
+    let skipped = store.breaks(Sabotage::DataFileNotSynced);
+    let file = writer.finish(if skipped { Sync::Skipped } else { Sync::Done })?;
+    if !store.breaks(Sabotage::DataFileNameNotSynced) {
+        // The name too, before a manifest can name it.
+        let engine = store.keyspace.engine();
+        let synced = engine.fs().sync_dir(engine.dir());
+        synced.map_err(Error::io(engine.dir(), "sync the directory"))?;
+    }
+    Ok(Stage::Install { file: Some(file), changes })
+}
+
+/// Removes a file; one that is not there is no error.
+fn remove(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
+    match fs.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// Makes the log durable through a commit; whether all through it is acknowledged too. That comes

@@ -339,10 +339,11 @@ impl Drop for Handle {
     }
 }
 
+/// Where a range begins and ends.
+type Bounds<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
 /// The bounds, if a key can lie between them.
-pub(crate) fn possible<'k>(
-    bounds: &impl RangeBounds<&'k [u8]>,
-) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+pub(crate) fn possible<'k>(bounds: &impl RangeBounds<&'k [u8]>) -> Option<Bounds<'k>> {
     let (lower, upper) = (bounds.start_bound().cloned(), bounds.end_bound().cloned());
     let possible = match (lower, upper) {
         (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
