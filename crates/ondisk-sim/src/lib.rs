@@ -3,15 +3,21 @@
 //! The *operations level*: a program runs on a [`MemFs`], which records its calls as a
 //! [`History`]. It can be cut at any moment; what may then be on the media is a set, and a
 //! [`Model`] says which: `posix`, `ext4`, `strict`. A [`CrashFs`] is one member of that set,
-//! decided lazily, place by place, as recovery reads it. All three sit behind the seam
+//! decided lazily, place by place, as recovery reads it. All of them sit behind the seam
 //! [`ondisk_fs::FileSystem`], so the program under test cannot tell.
+//!
+//! [`check`] is the front door. Behind it stand [`Crash`], all cuts of one life under one model;
+//! [`Cut`], one of them; and [`Crash::explore`], which runs a check on state after state. A check
+//! may go on working on its state and cut that further life too ([`Crash::of_life`]).
 //!
 //! Everything is deterministic: no clock, no thread, no random order, no address. Knows nothing
 //! of logs and engines.
 
 pub mod ops;
 
+pub use ops::model;
 pub use ops::{
-    Ack, At, Call, Fault, History, How, Image, Ino, MemFs, Node, OpId, Place, SimError, SyncKind,
-    Target, What,
+    Ack, Answer, At, Budget, Call, Check, Chooser, Crash, CrashFs, Cut, Failure, Fault, Group,
+    History, How, Image, Ino, MemFs, Model, Newest, Node, Oldest, OpId, Place, Question, Report,
+    Seeded, SimError, StateId, Story, SyncKind, Tally, Target, Verdict, What, Where, check,
 };

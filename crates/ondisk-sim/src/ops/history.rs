@@ -8,6 +8,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::media::Media;
@@ -207,7 +208,9 @@ pub struct History {
     pub life: u32,
     /// The calls in the order in which they were made.
     pub calls: Vec<Call>,
-    /// What was acknowledged, in all lives up to this one, in order.
+    /// What was acknowledged in the lives before this one, and is owed.
+    pub owed: Arc<[Ack]>,
+    /// What was acknowledged in this one, in order.
     pub acks: Vec<Ack>,
     /// The labels, each from its place on.
     pub labels: Vec<(At, Arc<str>)>,
@@ -219,6 +222,8 @@ pub struct History {
     pub(crate) store: Store,
     /// The first number that no inode has.
     pub(crate) next_ino: Ino,
+    /// By inode: the path by which it was first opened or made, for stories.
+    pub(crate) paths: Vec<Option<Arc<Path>>>,
 }
 
 impl History {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use ondisk_fs::BLOCK;
@@ -44,6 +45,8 @@ pub(super) struct LiveNode {
     links: u32,
     /// How often write-back of it failed.
     pub(super) failed: u32,
+    /// The path by which it was first reached.
+    path: Option<Arc<Path>>,
 }
 
 impl LiveNode {
@@ -59,6 +62,7 @@ impl LiveNode {
             listed: fresh,
             links: 1,
             failed: 0,
+            path: None,
         }
     }
 }
@@ -85,6 +89,8 @@ pub(super) struct Live {
     life: u32,
     calls: Vec<Call>,
     versions: Vec<Version>,
+    /// Acknowledged in former lives.
+    owed: Arc<[Ack]>,
     acks: Vec<Ack>,
     labels: Vec<(At, Arc<str>)>,
     now: At,
@@ -98,7 +104,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(media: Media, store: Store, life: u32, acks: Vec<Ack>) -> Self {
+    pub(super) fn new(media: Media, store: Store, life: u32, owed: Arc<[Ack]>) -> Self {
         let nodes = (0..media.inodes())
             .map(|ino| LiveNode::new(media.is(ino_at(ino)), Origin::Media))
             .collect();
@@ -109,7 +115,8 @@ impl Live {
             life,
             calls: Vec::new(),
             versions: Vec::new(),
-            acks,
+            owed,
+            acks: Vec::new(),
             labels: Vec::new(),
             now: At(1),
             seen: Digest::default(),
@@ -130,6 +137,7 @@ impl Live {
         History {
             life: self.life,
             calls: self.calls.clone(),
+            owed: Arc::clone(&self.owed),
             acks: self.acks.clone(),
             labels: self.labels.clone(),
             end: self.now,
@@ -137,7 +145,25 @@ impl Live {
             base: self.media.clone(),
             store: self.store.fork(),
             next_ino: ino_at(self.nodes.len()),
+            paths: self.nodes.iter().map(|node| node.path.clone()).collect(),
         }
+    }
+
+    pub(super) fn media(&self) -> &Media {
+        &self.media
+    }
+
+    pub(super) fn life(&self) -> u32 {
+        self.life
+    }
+
+    pub(super) fn seen(&self) -> Digest {
+        self.seen
+    }
+
+    /// Notes the path by which an inode was reached, for stories: the first one is kept.
+    pub(super) fn know(&mut self, ino: Ino, path: &Arc<Path>) {
+        self.nodes[ino.index()].path.get_or_insert_with(|| Arc::clone(path));
     }
 
     pub(super) fn acknowledge(&mut self, note: &[u8]) {
@@ -244,19 +270,37 @@ impl Live {
 
     // Contents.
 
+    /// The length of a file; the program is not told.
     pub(super) fn len(&mut self, ino: Ino) -> u64 {
-        let node = &self.nodes[ino.index()];
-        if let Some(len) = node.len {
+        if let Some(len) = self.nodes[ino.index()].len {
             return len;
         }
         let len = self.media.len(ino);
-        self.seen.add(len);
         self.nodes[ino.index()].len = Some(len);
         len
     }
 
+    /// The length of a file, as the program sees it.
+    pub(super) fn size(&mut self, ino: Ino) -> u64 {
+        let len = self.len(ino);
+        self.saw(ino, len);
+        len
+    }
+
+    /// Adds to what the program saw, where another state of the media would show another thing.
+    fn saw(&mut self, ino: Ino, answer: u64) {
+        if !self.media.is_decided() && self.nodes[ino.index()].media_blocks > 0 {
+            self.seen.add(answer);
+        }
+    }
+
     /// The content of a block, wholly decided.
     fn block(&mut self, ino: Ino, block: u32) -> BlockId {
+        self.block_part(ino, block, 0..BLOCK)
+    }
+
+    /// A content that has the bytes of a block in a range; behind it, nothing is decided.
+    fn block_part(&mut self, ino: Ino, block: u32, range: Range<usize>) -> BlockId {
         let node = &self.nodes[ino.index()];
         if let Some(known) = node.cells.get(block as usize).filter(|id| **id != UNKNOWN) {
             return *known;
@@ -264,10 +308,14 @@ impl Live {
         if block >= node.media_blocks {
             return BlockId::HOLE;
         }
-        let id = self.media.block(ino, block);
-        self.seen.add(self.store.class(id));
-        self.set_block(ino, block, id);
-        id
+        if self.nodes[ino.index()].len.is_none() && self.media.is_cut(ino) {
+            self.len(ino); // what cuts took depends on which there were
+        }
+        let found = self.media.block(&mut self.store, ino, block, range);
+        if found.whole {
+            self.set_block(ino, block, found.content);
+        }
+        found.content
     }
 
     fn set_block(&mut self, ino: Ino, block: u32, id: BlockId) {
@@ -282,13 +330,29 @@ impl Live {
     }
 
     pub(super) fn read(&mut self, ino: Ino, buf: &mut [u8], offset: u64) -> usize {
-        let len = self.len(ino);
-        let want = buf.len().min(clamp(len.saturating_sub(offset)));
+        let want = self.readable(ino, offset, buf.len());
+        let told = !self.media.is_decided() && self.nodes[ino.index()].media_blocks > 0;
         for part in parts(offset, want) {
-            let id = self.block(ino, part.block);
+            let id = self.block_part(ino, part.block, part.range.clone());
+            if told {
+                self.seen.add(self.store.class_of(id, part.range.clone()));
+            }
             buf[part.bytes].copy_from_slice(&self.store.bytes(id)[part.range]);
         }
         want
+    }
+
+    /// How many of the bytes asked for lie before the end of the file.
+    fn readable(&mut self, ino: Ino, offset: u64, wanted: usize) -> usize {
+        let end = offset.saturating_add(wanted as u64);
+        if self.nodes[ino.index()].len.is_none() && self.media.is_longer(ino, end) {
+            return wanted;
+        }
+        let len = self.len(ino);
+        if end > len {
+            self.saw(ino, len);
+        }
+        wanted.min(clamp(len.saturating_sub(offset)))
     }
 
     /// Writes as much as there is room for.

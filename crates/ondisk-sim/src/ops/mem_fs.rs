@@ -65,7 +65,7 @@ impl MemFs {
     }
 
     fn on(tree: Tree, store: Store) -> Self {
-        Self::of(Live::new(Media::new(tree), store, 1, Vec::new()))
+        Self::of(Live::new(Media::new(tree), store, 1, Arc::default()))
     }
 
     pub(super) fn of(live: Live) -> Self {

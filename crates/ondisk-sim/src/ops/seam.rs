@@ -44,7 +44,7 @@ impl FileSystem for MemFs {
         let mut live = self.lock();
         live.enter(Place::Look, path)?;
         let ino = live.file(path)?;
-        Ok(OpenFile::new(self, &live, ino, access, path))
+        Ok(OpenFile::new(self, &mut live, ino, access, path))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -52,7 +52,7 @@ impl FileSystem for MemFs {
         live.enter(Place::Create, path)?;
         let (dir, name) = live.vacant(path)?;
         let ino = live.create(&Spot { dir, name }, Is::File);
-        Ok(OpenFile::new(self, &live, ino, Access::ReadWrite, path))
+        Ok(OpenFile::new(self, &mut live, ino, Access::ReadWrite, path))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -110,6 +110,7 @@ impl FileSystem for MemFs {
         let mut live = self.lock();
         let entered = live.enter(Place::SyncDir, path);
         let ino = live.dir(path)?;
+        live.know(ino, &Arc::from(path));
         live.sync_dir(ino, entered.as_ref().map(|()| ()).map_err(io::Error::kind));
         entered.map(|()| Rung::Durable)
     }
@@ -267,7 +268,7 @@ struct OpenFile {
     live: Arc<Mutex<Live>>,
     ino: Ino,
     access: Access,
-    path: Box<Path>,
+    path: Arc<Path>,
     poison: Poison,
     /// How many of the file's failed write-backs this description was told of.
     told: AtomicU32,
@@ -280,12 +281,14 @@ impl fmt::Debug for OpenFile {
 }
 
 impl OpenFile {
-    fn new(fs: &MemFs, live: &Live, ino: Ino, access: Access, path: &Path) -> Arc<dyn File> {
+    fn new(fs: &MemFs, live: &mut Live, ino: Ino, access: Access, path: &Path) -> Arc<dyn File> {
+        let path = Arc::from(path);
+        live.know(ino, &path);
         Arc::new(Self {
             live: Arc::clone(&fs.live),
             ino,
             access,
-            path: path.into(),
+            path,
             poison: Poison::new(),
             told: AtomicU32::new(live.node(ino).failed),
         })
@@ -379,7 +382,7 @@ impl File for OpenFile {
     fn size(&self) -> io::Result<u64> {
         let mut live = self.lock();
         live.enter(Place::Look, &self.path)?;
-        Ok(live.len(self.ino))
+        Ok(live.size(self.ino))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

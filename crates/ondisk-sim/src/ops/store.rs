@@ -124,9 +124,9 @@ impl Store {
     }
 
     /// The same for a part of a content.
-    pub(crate) fn class_of_part(&self, id: BlockId, part: std::ops::Range<usize>) -> u64 {
-        if id.is_zero() {
-            return 0;
+    pub(crate) fn class_of(&self, id: BlockId, part: std::ops::Range<usize>) -> u64 {
+        if part.len() == BLOCK || id.is_zero() {
+            return self.class(id);
         }
         let bytes = &self.bytes(id)[part.clone()];
         if bytes.iter().all(|byte| *byte == 0) {

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use ondisk_fs::{Access, Blocks, File, LockError, LockMode, Rung, create_durable, replace_atomic};
+use ondisk_fs::{Access, Blocks, LockError, LockMode, Rung, create_durable, replace_atomic};
 
 use super::*;
 use crate::ops::{How, SyncKind, Target, What};

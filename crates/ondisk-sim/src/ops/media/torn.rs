@@ -1,0 +1,162 @@
+//! Blocks that a cut caught half-way: each sector on its own.
+//!
+//! Invariant: a sector once decided stays; a block is torn only among the contents that it could
+//! have had whole.
+
+use super::block::{Candidate, Found};
+use super::*;
+
+/// The bytes of a sector, the unit in which a drive writes.
+pub(super) const SECTOR: usize = 512;
+const SECTORS: usize = BLOCK / SECTOR;
+
+/// What is known of a block beyond which effects are there.
+#[derive(Clone, Debug)]
+pub(crate) enum Pin {
+    /// Its content.
+    Whole(BlockId),
+    /// That it does not hold somebody's former bytes.
+    NoJunk,
+    /// That it is torn.
+    Torn(Torn),
+}
+
+/// A torn block.
+#[derive(Clone, Debug)]
+pub(crate) struct Torn {
+    /// The contents that its sectors may show, oldest first, each with the effect that it needs.
+    contents: Vec<(BlockId, Option<EffectId>)>,
+    /// Which of them each sector shows.
+    sectors: [Option<u8>; SECTORS],
+}
+
+fn bytes_of(sector: usize) -> Range<usize> {
+    sector * SECTOR..(sector + 1) * SECTOR
+}
+
+impl Media {
+    /// Whether a block may be torn into something that it could not be whole: its candidates
+    /// must differ in two sectors.
+    pub(super) fn may_tear(&self, store: &Store, at: usize, candidates: &[Candidate]) -> bool {
+        if self.strata[at].effects.model.tear == Tear::Never {
+            return false;
+        }
+        let Some(contents) =
+            candidates.iter().map(|candidate| candidate.content).collect::<Option<Vec<_>>>()
+        else {
+            // What lies below is open: it is decided first, when a sector asks for it.
+            return true;
+        };
+        let differs = |sector: &usize| {
+            let part = bytes_of(*sector);
+            contents[1..].iter().any(|content| !store.same(contents[0], *content, part.clone()))
+        };
+        (0..SECTORS).filter(differs).count() > 1
+    }
+
+    /// Decides that a block is torn.
+    pub(super) fn tear(
+        &mut self,
+        store: &mut Store,
+        at: usize,
+        ino: Ino,
+        block: u32,
+        candidates: &[Candidate],
+    ) {
+        let mut contents: Vec<(BlockId, Option<EffectId>)> = Vec::new();
+        for candidate in candidates {
+            let content = match candidate.content {
+                Some(content) => content,
+                None => {
+                    let found = self.block_below(store, at, ino, block, 0..BLOCK);
+                    self.cut_tail(store, at, ino, block, found.content, 0)
+                }
+            };
+            if !contents.iter().any(|(known, _)| *known == content) {
+                contents.push((content, candidate.effect));
+            }
+        }
+        contents.truncate(usize::from(u8::MAX));
+        let torn = Torn { contents, sectors: [None; SECTORS] };
+        self.strata[at].pins.insert((ino, block), Pin::Torn(torn));
+    }
+
+    /// What a range of a torn block holds.
+    pub(super) fn torn(
+        &mut self,
+        store: &mut Store,
+        at: usize,
+        ino: Ino,
+        block: u32,
+        range: Range<usize>,
+    ) -> Found {
+        let Some(Pin::Torn(mut torn)) = self.strata[at].pins.remove(&(ino, block)) else {
+            return Found { content: BlockId::HOLE, whole: false };
+        };
+        for sector in range.start / SECTOR..range.end.div_ceil(SECTOR) {
+            if torn.sectors[sector].is_some() {
+                continue;
+            }
+            let answers = torn.answers(store, sector);
+            let number = u8::try_from(sector).unwrap_or(u8::MAX);
+            let question = Question::Sector { ino, block, sector: number };
+            let picked = answers[self.chooser().decide(question, answers.len())];
+            torn.sectors[sector] = Some(picked);
+            if let Some(effect) = torn.contents[usize::from(picked)].1 {
+                let stratum = &mut self.strata[at];
+                stratum.effects.keep(&mut stratum.states, effect);
+            }
+        }
+        let found = torn.found(store);
+        let pin = if found.whole { Pin::Whole(found.content) } else { Pin::Torn(torn) };
+        self.strata[at].pins.insert((ino, block), pin);
+        found
+    }
+}
+
+impl Torn {
+    /// What a sector may show: of equal bytes the oldest. When it is the last to be decided of
+    /// those that differ, not what would make the block whole after all.
+    fn answers(&self, store: &Store, sector: usize) -> Vec<u8> {
+        let same = |a: u8, b: u8, sector: usize| {
+            let content = |at: u8| self.contents[usize::from(at)].0;
+            store.same(content(a), content(b), bytes_of(sector))
+        };
+        let all = 0..u8::try_from(self.contents.len()).unwrap_or(u8::MAX);
+        let mut answers: Vec<u8> = Vec::new();
+        for at in all.clone() {
+            if !answers.iter().any(|other| same(*other, at, sector)) {
+                answers.push(at);
+            }
+        }
+        let others = || (0..SECTORS).filter(|other| *other != sector);
+        let is_last = others()
+            .all(|other| self.sectors[other].is_some() || all.clone().all(|at| same(0, at, other)));
+        if !is_last {
+            return answers;
+        }
+        let makes_whole = |answer: u8| {
+            all.clone().any(|at| {
+                same(at, answer, sector)
+                    && others().all(|other| same(at, self.sectors[other].unwrap_or(0), other))
+            })
+        };
+        let torn: Vec<u8> =
+            answers.iter().copied().filter(|answer| !makes_whole(*answer)).collect();
+        if torn.is_empty() { answers } else { torn }
+    }
+
+    /// Its bytes; those of open sectors are zeros.
+    fn found(&self, store: &mut Store) -> Found {
+        let mut bytes = [0; BLOCK];
+        let mut writer = 0;
+        for (sector, picked) in self.sectors.iter().enumerate() {
+            let Some(picked) = picked else { continue };
+            let content = self.contents[usize::from(*picked)].0;
+            bytes[bytes_of(sector)].copy_from_slice(&store.bytes(content)[bytes_of(sector)]);
+            writer = mix2(writer, store.class(content));
+        }
+        let whole = self.sectors.iter().all(Option::is_some);
+        Found { content: store.push(&bytes, writer), whole }
+    }
+}

@@ -1,0 +1,215 @@
+//! The models: for each file system, what a power cut may leave, as a row of plain data.
+//!
+//! Invariant: a model knows no time. Write-back may happen at any moment after a write, so a row
+//! says only what stands or falls together and what a sync promises; a set of crash states
+//! follows from it and a [`History`](super::History), and from nothing else.
+//!
+//! A row is what a file system promises, widened by what it was seen to do (Linux 6.18).
+
+/// What a power cut may leave of a history: one field a rule.
+///
+/// The words: an *effect* is the smallest thing that a cut keeps or loses: one version of one
+/// block, one length of a file, one change of names. A *floor* is what syncs have made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The row's name, as options and reports give it.
+    pub name: &'static str,
+    /// In which order changes of names survive.
+    pub names: Names,
+    /// When a length survives, and what must be there before it.
+    pub len: Len,
+    /// What a length is that ends in a block below the floor.
+    pub append: Append,
+    /// What a new block inside the length shows without its data.
+    pub fill: Fill,
+    /// What may be found of a block that was being written.
+    pub tear: Tear,
+    /// Which names `sync_all` raises, beside the file's data and length.
+    pub sync: Raise,
+    /// Which names `sync_data` and the durable write raise.
+    pub datasync: Raise,
+    /// Which names `sync_dir` raises.
+    pub sync_dir: RaiseDir,
+    /// Of how many effects a rename is made.
+    pub rename: Rename,
+    /// What a rename over another file needs of the file that it puts there.
+    pub replace: Replace,
+}
+
+/// In which order changes of names survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// The changes of one name are a chain; different names know nothing of each other.
+    PerName,
+    /// One chain for the whole file system: what is there is a prefix of it.
+    OneChain,
+    /// The same, and data and lengths are in it too.
+    Everything,
+}
+
+/// When a length survives. It is a chain for each file, and stops at every block on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Len {
+    /// At any time after the write.
+    Float(Needs),
+    /// In its place in the chain of names.
+    Chain(Needs),
+}
+
+/// What a length needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// Each new block below it, in any version.
+    All,
+    /// Its last block, as new as itself.
+    Last,
+}
+
+/// What a length is that ends in a block below the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Append {
+    /// A length like any other.
+    AsLen,
+    /// A change of names: journalled at once, and no data waits for it.
+    AsName,
+}
+
+/// What a new block inside the length shows without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// It has its data wherever its length is.
+    Never,
+    /// Zeros.
+    Zero,
+    /// Zeros, or somebody's former bytes.
+    ZeroOrJunk,
+}
+
+/// What may be found of a block that was being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tear {
+    /// One version of it, whole. Also a drive that writes 4096 bytes or nothing.
+    Never,
+    /// In each sector of 512 bytes any version from the floor on.
+    Sector,
+}
+
+/// Which names the sync of a file raises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raise {
+    /// None.
+    Nothing,
+    /// All up to the file's last change of a name or length.
+    ToLastNameOrLen,
+    /// All up to the file's creation or last change of its length.
+    ToCreationOrLen,
+    /// Everything before, data and lengths of other files too.
+    AllBefore,
+}
+
+/// Which names the sync of a directory raises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaiseDir {
+    /// The changes of names in it.
+    NamesIn,
+    /// All changes of names.
+    AllNames,
+    /// Everything before.
+    AllBefore,
+}
+
+/// Of how many effects a rename is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rename {
+    /// One: both ends or neither.
+    One,
+    /// Between directories two, the new name first; both may stand.
+    TwoAcrossDirs,
+}
+
+/// What a rename over another file needs of the file that it puts there, without a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Nothing: an empty file may stand under the name.
+    Nothing,
+    /// Its length; the bytes may be zeros.
+    LenFirst,
+    /// Its length and its data.
+    DataFirst,
+    /// All that was done before.
+    InOrder,
+}
+
+/// The weakest world that is defended against: any effect without a sync of its own may be lost
+/// alone, data come in sectors, a name is durable by its directory's sync only.
+pub const POSIX: Model = Model {
+    name: "posix",
+    names: Names::PerName,
+    len: Len::Float(Needs::Nothing),
+    append: Append::AsLen,
+    fill: Fill::ZeroOrJunk,
+    tear: Tear::Sector,
+    sync: Raise::Nothing,
+    datasync: Raise::Nothing,
+    sync_dir: RaiseDir::NamesIn,
+    rename: Rename::TwoAcrossDirs,
+    replace: Replace::Nothing,
+};
+
+/// ext4 with its defaults (`data=ordered`, delayed allocation, `dioread_nolock`): names are one
+/// journalled chain, a length may be there before its data, and shows zeros then.
+pub const EXT4: Model = Model {
+    name: "ext4",
+    names: Names::OneChain,
+    len: Len::Float(Needs::Nothing),
+    append: Append::AsName,
+    fill: Fill::Zero,
+    tear: Tear::Sector,
+    sync: Raise::ToLastNameOrLen,
+    datasync: Raise::ToCreationOrLen,
+    sync_dir: RaiseDir::AllNames,
+    rename: Rename::One,
+    replace: Replace::LenFirst,
+};
+
+/// What most programmers believe: all that was done is there up to some moment, and any sync
+/// makes all before it durable.
+pub const STRICT: Model = Model {
+    name: "strict",
+    names: Names::Everything,
+    len: Len::Chain(Needs::Nothing),
+    append: Append::AsLen,
+    fill: Fill::Never,
+    tear: Tear::Never,
+    sync: Raise::AllBefore,
+    datasync: Raise::AllBefore,
+    sync_dir: RaiseDir::AllBefore,
+    rename: Rename::One,
+    replace: Replace::InOrder,
+};
+
+impl Model {
+    /// All rows that there are, from the strongest to the weakest.
+    pub const ALL: [Self; 3] = [STRICT, EXT4, POSIX];
+
+    /// The row of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|model| model.name == name)
+    }
+}
+
+impl Default for Model {
+    /// ext4, as it is mounted without options.
+    fn default() -> Self {
+        EXT4
+    }
+}
+
+impl std::fmt::Display for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name)
+    }
+}
