@@ -2,7 +2,9 @@
 //!
 //! Knows all rooms, and is known by none but tests and its own binaries.
 
+pub mod db_life;
 pub mod log_life;
+pub mod power_cut;
 pub mod seam;
 pub mod stage;
 

@@ -219,6 +219,7 @@ pub fn judge(owed: &Owed, notes: &[Note], served: &Served) -> Result<(), String>
             Note::Together { from, to } => together.push((from, to)),
             Note::Checkpoint { lsn } => floor = floor.max(lsn),
             Note::Closed => risk = Some(0),
+            Note::Opened => {}
         }
     }
     let old: Served = served.iter().filter(|(_, id)| id.life != owed.life).copied().collect();

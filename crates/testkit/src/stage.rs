@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use ondisk_fs::FileSystem;
-use ondisk_sim::MemFs;
+use ondisk_sim::{Ack, CrashFs, MemFs};
 
 /// A simulated file system that a workload runs on.
 pub trait Stage {
@@ -31,6 +31,35 @@ impl Stage for MemFs {
     fn label(&self, label: &str) {
         self.label(label);
     }
+}
+
+impl Stage for CrashFs {
+    fn share(&self) -> Arc<dyn FileSystem> {
+        Arc::new(self.clone())
+    }
+
+    fn note(&self, note: &Note) {
+        self.ack(note.encode());
+    }
+
+    fn label(&self, label: &str) {
+        MemFs::label(self, label);
+    }
+}
+
+/// The notes among what a cut owes.
+#[must_use]
+pub fn notes(acks: &[Ack]) -> Vec<Note> {
+    acks.iter().map(|ack| Note::decode(&ack.note)).collect()
+}
+
+/// The notes of the last opening, and how many openings there were. (An opening is noted when it
+/// has returned.)
+#[must_use]
+pub fn last_chapter(notes: &[Note]) -> (usize, &[Note]) {
+    let openings = notes.iter().filter(|note| **note == Note::Opened).count();
+    let from = notes.iter().rposition(|note| *note == Note::Opened).map_or(0, |at| at + 1);
+    (openings, &notes[from..])
 }
 
 /// Something that a verdict needs to know about the time before a cut.
@@ -65,6 +94,8 @@ pub enum Note {
     },
     /// The log was closed.
     Closed,
+    /// An opening has returned: what it served is owed.
+    Opened,
 }
 
 impl Note {
@@ -77,6 +108,7 @@ impl Note {
             Self::Together { from, to } => (3, from, u64::from(to), 0),
             Self::Checkpoint { lsn } => (4, 0, lsn, 0),
             Self::Closed => (5, 0, 0, 0),
+            Self::Opened => (6, 0, 0, 0),
         };
         let mut bytes = [0; 14];
         bytes[0] = kind;
@@ -100,6 +132,7 @@ impl Note {
             3 => Self::Together { from: a, to: u32::try_from(b).expect("was 32 bits") },
             4 => Self::Checkpoint { lsn: b },
             5 => Self::Closed,
+            6 => Self::Opened,
             kind => panic!("note of kind {kind}"),
         }
     }

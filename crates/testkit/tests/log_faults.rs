@@ -43,7 +43,7 @@ fn run(fault: &Fault, mode: SyncMode, sabotage: Option<Sabotage>) -> Result<bool
         return Err(format!("a failed call was taken for damage: {first:?}"));
     }
     let acks = fs.history().acks;
-    let notes: Vec<Note> = acks.iter().map(|ack| Note::decode(&ack.note)).collect();
+    let notes = testkit::stage::notes(&acks);
     // The process dies; the kernel lives.
     let fs = fs.fork();
     fs.clear_faults();
