@@ -18,6 +18,7 @@ mod media;
 mod mem_fs;
 pub mod model;
 mod path;
+pub mod script;
 mod seam;
 mod shrink;
 mod store;

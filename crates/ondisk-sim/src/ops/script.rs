@@ -24,16 +24,27 @@
 //!
 //! Invariant: a `Script` says what is called, never what happens.
 
+mod check;
+mod contents;
+mod descriptions;
+mod errno;
 mod error;
+mod kernel;
 mod lex;
+mod outcome;
 mod parse;
 mod print;
+mod run;
+mod sweep;
 mod user_buffer;
 mod value;
 
 use std::time::Duration;
 
-pub use error::{ParseError, Problem};
+pub use errno::Errno;
+pub use error::{ParseError, Problem, RunError, Stage};
+pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
+pub use run::{Answer, Drive, Expectation, Note, Run};
 pub use value::{BadPath, Piece, RelPath, Value};
 
 /// A script: what is there at first, and the steps of the story.

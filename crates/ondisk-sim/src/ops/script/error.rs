@@ -1,6 +1,8 @@
-//! What is wrong with a script, where, and what would be right.
+//! What is wrong with a script, or with a run of one; where, and what would be right.
 
-use super::{BadPath, Place, Script, TaskName};
+use std::fmt;
+
+use super::{BadPath, Death, Errno, Place, RelPath, Run, Script, TaskName};
 
 /// A text that is no script: the first place where it is none, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,4 +86,77 @@ pub enum Problem {
     /// A flag of `open` given twice.
     #[error("this flag is given twice")]
     FlagTwice,
+}
+
+/// Why a script cannot be carried out at the operations level.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// More steps than [`Run::STEP_LIMIT`].
+    #[error("the script runs for {steps} steps, {} at most: repeat less", Run::STEP_LIMIT)]
+    Steps {
+        /// How many it would be.
+        steps: u64,
+    },
+    /// More bytes than [`Run::BYTE_LIMIT`].
+    #[error("the script writes {bytes} bytes, {} at most: write less", Run::BYTE_LIMIT)]
+    Bytes {
+        /// How many it would be.
+        bytes: u64,
+    },
+    /// The contents of all files after all calls are more than is remembered.
+    #[error("{at}: the files are too large, or changed too often, to remember all that they held")]
+    Contents {
+        /// The step at which it became too much.
+        at: Stage,
+    },
+    /// A step that the operations level does not know.
+    #[error("{at}: `{word}` is not known at the operations level")]
+    Unknown {
+        /// The step.
+        at: Stage,
+        /// Its word.
+        word: &'static str,
+    },
+    /// A name that is not UTF-8.
+    #[error("{at}: {path} is not UTF-8, and the operations level takes no other names")]
+    Name {
+        /// The step.
+        at: Stage,
+        /// The name.
+        path: RelPath,
+    },
+    /// A step after the machine died.
+    #[error("{at}: the machine is dead: only `expect` can follow a `{}`", death.word())]
+    Dead {
+        /// The step.
+        at: Stage,
+        /// What it died of.
+        death: Death,
+    },
+    /// What is to be there before the story cannot be made.
+    #[error("durable: `{setup}` fails with {errno}")]
+    Durable {
+        /// Which line of it.
+        setup: String,
+        /// Why.
+        errno: Errno,
+    },
+}
+
+/// Which step of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// One of `durable { … }`.
+    Durable,
+    /// One of the story.
+    Step(Place),
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Durable => f.write_str("durable"),
+            Self::Step(place) => write!(f, "line {}, column {}", place.line, place.column),
+        }
+    }
 }

@@ -5,9 +5,10 @@
 use std::fmt;
 
 use super::lex::is_bare;
+use super::outcome::shortly;
 use super::{
-    Act, Call, Death, Expected, Failing, Failure, OpenAccess, OpenFlag, OpenHow, Piece, RelPath,
-    Script, Setup, Step, TaskName, Value,
+    Act, Answer, Call, Death, Expected, Failing, Failure, Note, OpenAccess, OpenFlag, OpenHow,
+    Piece, RelPath, Script, Setup, Step, TaskName, Value,
 };
 
 impl fmt::Display for Script {
@@ -134,6 +135,16 @@ impl Call {
             Self::Fdatasync(_) => "fdatasync",
             Self::FsyncDir(_) => "fsyncdir",
             Self::Sync => "sync",
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}: ", self.place.line, self.call)?;
+        match &self.answer {
+            Answer::Failed(errno) => write!(f, "{errno}"),
+            Answer::Read(bytes) => f.write_str(&shortly(bytes)),
         }
     }
 }

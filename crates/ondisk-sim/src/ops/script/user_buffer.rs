@@ -13,13 +13,9 @@ impl UserBuffer {
     /// Its size in bytes: `BufWriter`'s default.
     pub(super) const CAPACITY: usize = 8192;
 
-    /// How much is held.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Takes bytes: flushes first when they do not fit, and what fills the buffer alone goes past
-    /// it. On an error the new bytes are not taken; of the old ones those stay that did not get out.
+    /// it. On an error the new bytes are not taken, and of the old ones those stay that did not
+    /// get out.
     pub(super) fn write<E>(
         &mut self,
         new: &[u8],
@@ -100,7 +96,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         /// The same writes and flushes make the same `write(2)` calls as std's `BufWriter` makes.
         #[test]

@@ -5,6 +5,7 @@
 //! [`Script::VALUE_LIMIT`](super::Script::VALUE_LIMIT) long.
 
 use std::fmt;
+use std::path::Path;
 
 /// Bytes, said shortly: pieces one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,9 +167,15 @@ impl RelPath {
         &self.0
     }
 
-    /// The names from the root down; none for the root itself.
-    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|b| *b == b'/').filter(|name| *name != b".")
+    /// The path as the standard library has paths; the root where it is not UTF-8, which alone
+    /// means the same on every target ([`is_utf8`](Self::is_utf8) tells).
+    #[must_use]
+    pub(super) fn to_path(&self) -> &Path {
+        Path::new(std::str::from_utf8(&self.0).unwrap_or("."))
+    }
+
+    pub(super) fn is_utf8(&self) -> bool {
+        std::str::from_utf8(&self.0).is_ok()
     }
 }
 

@@ -275,8 +275,11 @@ fn hint(word: &str) -> Option<&'static str> {
     if word.len() > 16 {
         return None; // Longer than any word and a slip of the finger: not worth the measuring.
     }
-    let near = WORDS.iter().map(|known| (distance(word.as_bytes(), known.as_bytes()), *known));
-    near.filter(|(distance, known)| *distance <= known.len().div_ceil(3)).min().map(|near| near.1)
+    let near = WORDS.iter().map(|known| {
+        let distance = distance(word.as_bytes(), known.as_bytes());
+        (distance, known.len().abs_diff(word.len()), *known)
+    });
+    near.filter(|(distance, _, known)| *distance <= known.len().div_ceil(3)).min().map(|it| it.2)
 }
 
 /// How many letters must be put in, left away or changed to make one word of the other.

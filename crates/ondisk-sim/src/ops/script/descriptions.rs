@@ -1,0 +1,139 @@
+//! What each task has open, with a user buffer in front of each.
+//!
+//! Invariant: a name means the description that the task opened by it, whatever became of the name
+//! since; once closed it is closed until it is opened again. A description that another `open`
+//! replaces stays open, unreachable, and its buffer is never flushed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::kernel::{Kernel, Open, Refused};
+use super::user_buffer::UserBuffer;
+use super::{Errno, OpenHow, RelPath, TaskName};
+use crate::ops::history::SyncKind;
+
+/// All that the tasks of one process have open.
+#[derive(Debug, Default)]
+pub(super) struct Descriptions(BTreeMap<(TaskName, RelPath), Slot>);
+
+#[derive(Debug)]
+enum Slot {
+    Open(Box<Buffered>),
+    Closed,
+}
+
+/// One description and its buffer.
+#[derive(Debug)]
+struct Buffered {
+    open: Open,
+    buffer: UserBuffer,
+}
+
+impl Buffered {
+    fn flush(&mut self, by: &mut Caller<'_>) -> Done {
+        let Self { open, buffer } = self;
+        buffer.flush(&mut |bytes| by.kernel.write(open, by.name, bytes))
+    }
+}
+
+/// Who makes a call on a description: whose it is, by which name, on which file system.
+pub(super) struct Caller<'a> {
+    task: &'a TaskName,
+    name: &'a RelPath,
+    kernel: &'a mut Kernel,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(task: &'a TaskName, name: &'a RelPath, kernel: &'a mut Kernel) -> Self {
+        Self { task, name, kernel }
+    }
+}
+
+type Done<T = ()> = Result<T, Refused>;
+
+impl Descriptions {
+    pub(super) fn open(&mut self, mut by: Caller<'_>, how: &OpenHow) -> Done {
+        self.make(&mut by, how)
+    }
+
+    fn make(&mut self, by: &mut Caller<'_>, how: &OpenHow) -> Done {
+        let open = by.kernel.open(by.name, how)?;
+        let slot = Slot::Open(Box::new(Buffered { open, buffer: UserBuffer::default() }));
+        self.0.insert((by.task.clone(), by.name.clone()), slot);
+        Ok(())
+    }
+
+    /// What the task has open by that name; opened for reading and writing where it never was.
+    fn get(&mut self, by: &mut Caller<'_>) -> Done<&mut Buffered> {
+        let key = (by.task.clone(), by.name.clone());
+        if !self.0.contains_key(&key) {
+            self.make(by, &OpenHow::default())?;
+        }
+        match self.0.get_mut(&key) {
+            Some(Slot::Open(buffered)) => Ok(buffered),
+            Some(Slot::Closed) | None => Err(Errno::Badf.into()),
+        }
+    }
+
+    /// Into the buffer, after a seek where one is asked for; a seek flushes first.
+    pub(super) fn write(&mut self, mut by: Caller<'_>, bytes: &[u8], at: Option<u64>) -> Done {
+        let buffered = self.get(&mut by)?;
+        if let Some(at) = at {
+            buffered.flush(&mut by)?;
+            buffered.open.offset = at;
+        }
+        let Buffered { open, buffer } = buffered;
+        buffer.write(bytes, &mut |bytes| by.kernel.write(open, by.name, bytes))
+    }
+
+    /// Past the buffer.
+    pub(super) fn pwrite(&mut self, mut by: Caller<'_>, mut bytes: &[u8], mut at: u64) -> Done {
+        let buffered = self.get(&mut by)?;
+        loop {
+            let taken = by.kernel.pwrite(&buffered.open, by.name, bytes, at)?;
+            (bytes, at) = (bytes.get(taken..).unwrap_or_default(), at + taken as u64);
+            if bytes.is_empty() || taken == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn flush(&mut self, mut by: Caller<'_>) -> Done {
+        self.get(&mut by)?.flush(&mut by)
+    }
+
+    /// Flushes, and nobody learns whether that failed: a drop has no result.
+    pub(super) fn close(&mut self, mut by: Caller<'_>) -> Done {
+        let flushed = self.get(&mut by)?.flush(&mut by);
+        self.0.insert((by.task.clone(), by.name.clone()), Slot::Closed);
+        match flushed {
+            Err(Refused::Full) => Err(Refused::Full),
+            Err(Refused::Errno(_)) | Ok(()) => Ok(()),
+        }
+    }
+
+    pub(super) fn read(&mut self, mut by: Caller<'_>) -> Done<Arc<[u8]>> {
+        let buffered = self.get(&mut by)?;
+        by.kernel.read(&buffered.open)
+    }
+
+    pub(super) fn set_len(&mut self, mut by: Caller<'_>, len: u64) -> Done {
+        let buffered = self.get(&mut by)?;
+        by.kernel.set_len(&buffered.open, len)
+    }
+
+    pub(super) fn allocate(&mut self, mut by: Caller<'_>, len: u64) -> Done {
+        let buffered = self.get(&mut by)?;
+        by.kernel.allocate(&buffered.open, len)
+    }
+
+    pub(super) fn sync(&mut self, mut by: Caller<'_>, kind: SyncKind) -> Done {
+        let buffered = self.get(&mut by)?;
+        by.kernel.sync(&mut buffered.open, by.name, kind)
+    }
+
+    /// The process is dead: its buffers are gone, its descriptions closed by the kernel.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}

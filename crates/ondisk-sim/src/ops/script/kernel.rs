@@ -1,0 +1,248 @@
+//! What is below the user buffer: the calls of a run on the live file system.
+//!
+//! Invariant: a call is recorded in the history exactly when it changed something or was to make
+//! something durable; a failed write-back is told once to each description open at the time, as
+//! Linux tells it, and never poisons one. (The seam's handles are stricter on purpose.)
+//!
+//! Knows nothing of tasks and of user buffers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::contents::{Contents, Full};
+use super::{Errno, Failing, Failure, OpenAccess, OpenFlag, OpenHow, RelPath};
+use crate::ops::history::{Ino, SyncKind};
+use crate::ops::live::{Spot, WriteHow};
+use crate::ops::media::Is;
+use crate::ops::mem_fs::MemFs;
+
+/// An open file description.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    ino: Ino,
+    access: OpenAccess,
+    append: bool,
+    /// Whether each write is to be durable when it returns.
+    durable: bool,
+    /// Where the next write without an offset goes.
+    pub(super) offset: u64,
+    /// How many failed write-backs of the file it was told of.
+    told: u32,
+}
+
+/// The file system of a run, with what is to fail and what is remembered.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) fs: MemFs,
+    pub(super) contents: Contents,
+    /// How many failures are ordered of which call on which file, oldest first.
+    failures: BTreeMap<(Failing, RelPath), Vec<Failure>>,
+    /// How often write-back of a file failed.
+    failed: BTreeMap<Ino, u32>,
+}
+
+/// Why a call of a run did not do what it was asked.
+pub(super) enum Refused {
+    /// The program is told; the run goes on.
+    Errno(Errno),
+    /// The run cannot go on: there is more than is remembered.
+    Full,
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Errno(error.into())
+    }
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl From<Full> for Refused {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
+type Done<T = ()> = Result<T, Refused>;
+
+impl Kernel {
+    /// An empty file system.
+    pub(super) fn new() -> Self {
+        let (fs, contents) = (MemFs::new(), Contents::default());
+        Self { fs, contents, failures: BTreeMap::new(), failed: BTreeMap::new() }
+    }
+
+    /// Makes all that is here durable, and forgets how it came here.
+    pub(super) fn settle(&mut self) {
+        self.fs = self.fs.settled();
+    }
+
+    /// Orders the failure of a next call.
+    pub(super) fn fail(&mut self, call: Failing, path: &RelPath, errno: Failure) {
+        self.failures.entry((call, path.clone())).or_default().push(errno);
+    }
+
+    fn strike(&mut self, call: Failing, path: &RelPath) -> Option<Failure> {
+        let ordered = self.failures.get_mut(&(call, path.clone()))?;
+        (!ordered.is_empty()).then(|| ordered.remove(0))
+    }
+
+    /// Remembers what a file holds now.
+    fn remember(&mut self, ino: Ino) -> Done<Arc<[u8]>> {
+        let mut live = self.fs.lock();
+        let len = live.len(ino);
+        self.contents.admit(len)?;
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        live.read(ino, &mut bytes, 0);
+        drop(live);
+        Ok(self.contents.add(bytes)?)
+    }
+
+    // Descriptions.
+
+    pub(super) fn open(&mut self, path: &RelPath, how: &OpenHow) -> Done<Open> {
+        let path = path.to_path();
+        let mut live = self.fs.lock();
+        let found = live.file(path);
+        let missing = matches!(&found, Err(error) if error.kind() == io::ErrorKind::NotFound);
+        let ino = match found {
+            Ok(_) if how.has(OpenFlag::Excl) => return Err(Errno::Exist.into()),
+            Ok(ino) => {
+                if how.has(OpenFlag::Trunc) {
+                    live.set_len(ino, 0)?;
+                }
+                ino
+            }
+            Err(_) if missing && how.has(OpenFlag::Create) => {
+                let (dir, name) = live.spot(path)?;
+                live.create(&Spot { dir, name }, Is::File)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        drop(live);
+        self.remember(ino)?;
+        Ok(Open {
+            ino,
+            access: how.access,
+            append: how.has(OpenFlag::Append),
+            durable: how.has(OpenFlag::Dsync),
+            offset: 0,
+            told: self.failed.get(&ino).copied().unwrap_or(0),
+        })
+    }
+
+    /// `write(2)` with an offset: how many bytes were taken.
+    pub(super) fn pwrite(
+        &mut self,
+        at: &Open,
+        path: &RelPath,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Done<usize> {
+        if at.access == OpenAccess::Read {
+            return Err(Errno::Badf.into());
+        }
+        if let Some(failure) = self.strike(Failing::Write, path) {
+            return Err(errno(failure).into());
+        }
+        let mut live = self.fs.lock();
+        let offset = if at.append { live.len(at.ino) } else { offset };
+        let how = if at.durable { WriteHow::Durable } else { WriteHow::Cached };
+        let taken = live.write(at.ino, bytes, offset, how)?;
+        drop(live);
+        self.remember(at.ino)?;
+        Ok(taken)
+    }
+
+    /// `write(2)` at the description's offset, which moves on.
+    pub(super) fn write(&mut self, at: &mut Open, path: &RelPath, bytes: &[u8]) -> Done<usize> {
+        let taken = self.pwrite(at, path, bytes, at.offset)?;
+        at.offset = at.offset.saturating_add(taken as u64);
+        Ok(taken)
+    }
+
+    /// All bytes of the file, from the page cache.
+    pub(super) fn read(&mut self, at: &Open) -> Done<Arc<[u8]>> {
+        match at.access {
+            OpenAccess::Write => Err(Errno::Badf.into()),
+            OpenAccess::Read | OpenAccess::ReadWrite => self.remember(at.ino),
+        }
+    }
+
+    pub(super) fn set_len(&mut self, at: &Open, len: u64) -> Done {
+        if at.access == OpenAccess::Read {
+            return Err(Errno::Inval.into());
+        }
+        self.fs.lock().set_len(at.ino, len)?;
+        self.remember(at.ino).map(drop)
+    }
+
+    pub(super) fn allocate(&mut self, at: &Open, len: u64) -> Done {
+        if at.access == OpenAccess::Read {
+            return Err(Errno::Badf.into());
+        }
+        self.fs.lock().allocate(at.ino, len)?;
+        self.remember(at.ino).map(drop)
+    }
+
+    pub(super) fn sync(&mut self, at: &mut Open, path: &RelPath, kind: SyncKind) -> Done {
+        let call = match kind {
+            SyncKind::Data => Failing::Fdatasync,
+            SyncKind::All => Failing::Fsync,
+        };
+        let struck = self.strike(call, path);
+        let failed = self.failed.entry(at.ino).or_default();
+        *failed += u32::from(struck.is_some());
+        let untold = *failed != at.told;
+        at.told = *failed;
+        let result = match struck {
+            Some(failure) => Err(failure),
+            None if untold => Err(Failure::Eio),
+            None => Ok(()),
+        };
+        self.fs.lock().sync(at.ino, kind, result.map_err(kind_of));
+        result.map_err(|failure| errno(failure).into())
+    }
+
+    /// `sync`: every file and every directory.
+    pub(super) fn sync_everything(&mut self) {
+        let mut live = self.fs.lock();
+        let mut left = vec![Ino::ROOT];
+        while let Some(dir) = left.pop() {
+            for (_, ino) in live.list(dir) {
+                match live.node(ino).is {
+                    Is::Dir => left.push(ino),
+                    Is::File => live.sync(ino, SyncKind::All, Ok(())),
+                }
+            }
+            live.sync_dir(dir, Ok(()));
+        }
+    }
+
+    /// A file with a content, before the story.
+    pub(super) fn make_file(&mut self, path: &RelPath, bytes: &[u8]) -> Done {
+        let how = OpenHow { flags: vec![OpenFlag::Create, OpenFlag::Trunc], ..OpenHow::default() };
+        let open = self.open(path, &how)?;
+        self.fs.lock().write(open.ino, bytes, 0, WriteHow::Cached)?;
+        self.remember(open.ino).map(drop)
+    }
+}
+
+fn errno(failure: Failure) -> Errno {
+    match failure {
+        Failure::Eio => Errno::Io,
+        Failure::Enospc => Errno::Nospc,
+    }
+}
+
+fn kind_of(failure: Failure) -> io::ErrorKind {
+    match failure {
+        Failure::Eio => io::ErrorKind::Other,
+        Failure::Enospc => io::ErrorKind::StorageFull,
+    }
+}

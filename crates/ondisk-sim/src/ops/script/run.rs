@@ -1,0 +1,223 @@
+//! A script carried out at the operations level: user buffers above a live file system.
+//!
+//! Invariant: a call that fails is noted and the story goes on; the runner itself fails only on
+//! what it cannot tell truly, and says at which step. After a `crash` or a `cut` nothing is called.
+//!
+//! Knows nothing of models: what a death leaves is asked of the [`Run`].
+
+use std::sync::Arc;
+
+use ondisk_fs::FileSystem;
+
+use super::check::check;
+use super::descriptions::{Caller, Descriptions};
+use super::error::{RunError, Stage};
+use super::kernel::{Kernel, Refused};
+use super::{Act, Call, Death, Errno, Expected, Place, RelPath, Script, Setup, Step, TaskName};
+use crate::ops::history::{History, SyncKind};
+
+/// What the drive does with a FLUSH.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drive {
+    /// It obeys.
+    #[default]
+    Honest,
+    /// It says so and does nothing: a `cut` takes what was synced too, a `crash` does not.
+    Lies,
+}
+
+/// Something that the program was told, and that a reader of the story wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Where the call stands.
+    pub place: Place,
+    /// The call.
+    pub call: Call,
+    /// What it answered.
+    pub answer: Answer,
+}
+
+/// What a call answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It failed.
+    Failed(Errno),
+    /// It read these bytes.
+    Read(Arc<[u8]>),
+}
+
+/// What an `expect` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// Where it stands.
+    pub place: Place,
+    /// The file.
+    pub path: RelPath,
+    /// What it may be: exactly these.
+    pub may_be: Vec<Expected>,
+}
+
+/// A script carried out: what was called, what was told, and how it ended.
+#[derive(Debug)]
+pub struct Run {
+    pub(super) kernel: Kernel,
+    /// The files that the script names, in the order in which it does.
+    pub(super) files: Vec<RelPath>,
+    /// What is expected of the end.
+    pub(super) expected: Vec<Expectation>,
+    death: Option<Death>,
+    notes: Vec<Note>,
+}
+
+impl Run {
+    /// The most steps that a run takes.
+    pub const STEP_LIMIT: u64 = 100_000;
+    /// The most bytes that a run writes.
+    pub const BYTE_LIMIT: u64 = 256 << 20;
+
+    /// Calls that failed and what reads answered, in order.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Who died last, after which nothing was called; `None` when all live.
+    #[must_use]
+    pub fn death(&self) -> Option<Death> {
+        self.death
+    }
+
+    /// All that was called since `durable`.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.kernel.fs.history()
+    }
+}
+
+impl Script {
+    /// Carries the script out on a [`MemFs`](crate::MemFs).
+    ///
+    /// # Errors
+    /// What the operations level cannot tell. Never a call's own failure: that is a [`Note`].
+    pub fn run(&self, drive: Drive) -> Result<Run, RunError> {
+        let run = Run {
+            files: check(self)?,
+            kernel: Kernel::new(),
+            expected: Vec::new(),
+            death: None,
+            notes: Vec::new(),
+        };
+        let mut runner = Runner { run, open: Descriptions::default() };
+        self.durable.iter().try_for_each(|setup| runner.set_up(setup))?;
+        runner.open.forget();
+        runner.run.kernel.settle();
+        // A crash of the kernel leaves to the drive what it took, whether it lies or not.
+        let cut = matches!(last_act(&self.steps), Some(Act::Die(Death::Cut)));
+        runner.run.kernel.fs.set_lies(cut && drive == Drive::Lies);
+        runner.steps(&self.steps)?;
+        Ok(runner.run)
+    }
+}
+
+/// The last act that is no `expect`.
+fn last_act(steps: &[Step]) -> Option<&Act> {
+    steps.iter().map(|step| &step.act).rfind(|act| !matches!(act, Act::Expect { .. }))
+}
+
+struct Runner {
+    run: Run,
+    open: Descriptions,
+}
+
+impl Runner {
+    fn set_up(&mut self, setup: &Setup) -> Result<(), RunError> {
+        let (setup, done) = match setup {
+            Setup::File { path, value } => {
+                (format!("{path} = {value}"), self.run.kernel.make_file(path, &value.bytes()))
+            }
+            Setup::Call(call) => {
+                (call.to_string(), self.call(&TaskName::default(), call).map(drop))
+            }
+        };
+        done.map_err(|refused| match refused {
+            Refused::Errno(errno) => RunError::Durable { setup, errno },
+            Refused::Full => RunError::Contents { at: Stage::Durable },
+        })
+    }
+
+    fn steps(&mut self, steps: &[Step]) -> Result<(), RunError> {
+        steps.iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), RunError> {
+        let at = Stage::Step(step.place);
+        if let Act::Expect { path, may_be } = &step.act {
+            let (path, may_be) = (path.clone(), may_be.clone());
+            self.run.expected.push(Expectation { place: step.place, path, may_be });
+            return Ok(());
+        }
+        if let Some(death @ (Death::Crash | Death::Cut)) = self.run.death {
+            return Err(RunError::Dead { at, death });
+        }
+        self.run.death = None;
+        match &step.act {
+            Act::Call(call) => {
+                let answer = match self.call(&step.task, call) {
+                    Ok(read) => read.map(Answer::Read),
+                    Err(Refused::Errno(errno)) => Some(Answer::Failed(errno)),
+                    Err(Refused::Full) => return Err(RunError::Contents { at }),
+                };
+                let (place, call) = (step.place, call.clone());
+                self.run.notes.extend(answer.map(|answer| Note { place, call, answer }));
+            }
+            Act::Ack { text, .. } => self.run.kernel.fs.ack(text),
+            Act::Fail { call, path, errno } => self.run.kernel.fail(*call, path, *errno),
+            Act::Die(death) => {
+                self.open.forget();
+                self.run.death = Some(*death);
+            }
+            Act::Repeat { times, steps } => {
+                for _ in 0..*times {
+                    self.steps(steps)?;
+                }
+            }
+            // No model knows time, and what is expected was taken care of above.
+            Act::Wait(_) | Act::Expect { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a call; gives what it read.
+    fn call(&mut self, task: &TaskName, call: &Call) -> Result<Option<Arc<[u8]>>, Refused> {
+        let Self { run, open } = self;
+        let kernel = &mut run.kernel;
+        match call {
+            Call::Open { path, how } => open.open(Caller::new(task, path, kernel), how)?,
+            Call::Write { path, value, at } => {
+                open.write(Caller::new(task, path, kernel), &value.bytes(), *at)?
+            }
+            Call::Pwrite { path, value, at } => {
+                open.pwrite(Caller::new(task, path, kernel), &value.bytes(), *at)?
+            }
+            Call::Flush(path) => open.flush(Caller::new(task, path, kernel))?,
+            Call::Close(path) => open.close(Caller::new(task, path, kernel))?,
+            Call::Read(path) => return open.read(Caller::new(task, path, kernel)).map(Some),
+            Call::SetLen(path, len) => open.set_len(Caller::new(task, path, kernel), *len)?,
+            Call::Allocate(path, len) => open.allocate(Caller::new(task, path, kernel), *len)?,
+            Call::Fsync(path) => open.sync(Caller::new(task, path, kernel), SyncKind::All)?,
+            Call::Fdatasync(path) => open.sync(Caller::new(task, path, kernel), SyncKind::Data)?,
+            Call::Remove(path) => kernel.fs.remove(path.to_path())?,
+            Call::Link(from, to) => kernel.fs.link(from.to_path(), to.to_path())?,
+            Call::Rename(from, to) => kernel.fs.rename(from.to_path(), to.to_path())?,
+            Call::Mkdir(path) => kernel.fs.create_dir(path.to_path())?,
+            Call::Rmdir(path) => kernel.fs.remove_dir(path.to_path())?,
+            Call::FsyncDir(path) => kernel.fs.sync_dir(path.to_path()).map(drop)?,
+            Call::Sync => kernel.sync_everything(),
+            // The check before the run lets none of these through.
+            Call::Symlink(..) | Call::Exchange(..) | Call::Chmod(..) => {
+                return Err(Errno::Inval.into());
+            }
+        }
+        Ok(None)
+    }
+}
