@@ -84,11 +84,12 @@ impl Script {
         sum(&self.steps, &|step| if matches!(step.act, Act::Repeat { .. }) { 0 } else { 1 })
     }
 
-    /// How many bytes a run of this script writes, each `repeat` unrolled.
+    /// How many bytes a run of this script writes and says, each `repeat` unrolled.
     #[must_use]
     pub fn run_bytes(&self) -> u64 {
         sum(&self.steps, &|step| match &step.act {
             Act::Call(Call::Write { value, .. } | Call::Pwrite { value, .. }) => value.len(),
+            Act::Ack { text, .. } => text.len() as u64,
             _ => 0,
         })
     }

@@ -3,6 +3,8 @@
 //! Invariant: a script that passes names its files in UTF-8, uses only words that this level
 //! knows, and ends within the limits of a run.
 
+use std::collections::BTreeSet;
+
 use super::error::{RunError, Stage};
 use super::{Act, Call, OpenFlag, RelPath, Run, Script, Setup, Step};
 
@@ -18,7 +20,7 @@ pub(super) fn check(script: &Script) -> Result<Vec<RelPath>, RunError> {
     if bytes > Run::BYTE_LIMIT {
         return Err(RunError::Bytes { bytes });
     }
-    let mut files = Files(Vec::new());
+    let mut files = Files { all: Vec::new(), known: BTreeSet::new() };
     for setup in &script.durable {
         match setup {
             Setup::File { path, .. } => files.file(Stage::Durable, path)?,
@@ -26,10 +28,14 @@ pub(super) fn check(script: &Script) -> Result<Vec<RelPath>, RunError> {
         }
     }
     files.steps(&script.steps)?;
-    Ok(files.0)
+    Ok(files.all)
 }
 
-struct Files(Vec<RelPath>);
+struct Files {
+    /// In the order of the script.
+    all: Vec<RelPath>,
+    known: BTreeSet<RelPath>,
+}
 
 impl Files {
     fn steps(&mut self, steps: &[Step]) -> Result<(), RunError> {
@@ -80,8 +86,11 @@ impl Files {
 
     fn file(&mut self, at: Stage, path: &RelPath) -> Result<(), RunError> {
         utf8(at, path)?;
-        if !self.0.contains(path) {
-            self.0.push(path.clone());
+        if self.known.insert(path.clone()) {
+            self.all.push(path.clone());
+        }
+        if self.all.len() > Run::FILE_LIMIT {
+            return Err(RunError::Files { at });
         }
         Ok(())
     }

@@ -98,10 +98,16 @@ pub enum RunError {
         steps: u64,
     },
     /// More bytes than [`Run::BYTE_LIMIT`].
-    #[error("the script writes {bytes} bytes, {} at most: write less", Run::BYTE_LIMIT)]
+    #[error("the script writes and says {bytes} bytes, {} at most", Run::BYTE_LIMIT)]
     Bytes {
         /// How many it would be.
         bytes: u64,
+    },
+    /// More files than [`Run::FILE_LIMIT`].
+    #[error("{at}: the script names over {} files: each is told of alone", Run::FILE_LIMIT)]
+    Files {
+        /// The step that names the first one too many.
+        at: Stage,
     },
     /// The contents of all files after all calls are more than is remembered.
     #[error("{at}: the files are too large, or changed too often, to remember all that they held")]

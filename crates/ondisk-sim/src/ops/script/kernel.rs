@@ -6,7 +6,7 @@
 //!
 //! Knows nothing of tasks and of user buffers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) struct Kernel {
     pub(super) fs: MemFs,
     pub(super) contents: Contents,
     /// How many failures are ordered of which call on which file, oldest first.
-    failures: BTreeMap<(Failing, RelPath), Vec<Failure>>,
+    failures: BTreeMap<(Failing, RelPath), VecDeque<Failure>>,
     /// How often write-back of a file failed.
     failed: BTreeMap<Ino, u32>,
 }
@@ -84,12 +84,11 @@ impl Kernel {
 
     /// Orders the failure of a next call.
     pub(super) fn fail(&mut self, call: Failing, path: &RelPath, errno: Failure) {
-        self.failures.entry((call, path.clone())).or_default().push(errno);
+        self.failures.entry((call, path.clone())).or_default().push_back(errno);
     }
 
     fn strike(&mut self, call: Failing, path: &RelPath) -> Option<Failure> {
-        let ordered = self.failures.get_mut(&(call, path.clone()))?;
-        (!ordered.is_empty()).then(|| ordered.remove(0))
+        self.failures.get_mut(&(call, path.clone()))?.pop_front()
     }
 
     /// Remembers what a file holds now.

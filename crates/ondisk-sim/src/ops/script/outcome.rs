@@ -193,6 +193,9 @@ impl Run {
             None => (Some("alive"), models.get(..1).unwrap_or_default()),
         };
         let mut told: String = self.notes().iter().map(|note| format!("{note}\n")).collect();
+        if self.unnoted() > 0 {
+            told += &format!("and {} calls more that failed or read\n", self.unnoted());
+        }
         let label = |model: &Model| label.unwrap_or(model.name);
         let width = models.iter().map(|model| label(model).len()).max().unwrap_or(0);
         for model in models {

@@ -143,9 +143,10 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}: ", self.place.line, self.call)?;
         match &self.answer {
-            Answer::Failed(errno) => write!(f, "{errno}"),
-            Answer::Read(bytes) => f.write_str(&shortly(bytes)),
+            Answer::Failed(errno) => write!(f, "{errno}")?,
+            Answer::Read(bytes) => f.write_str(&shortly(bytes))?,
         }
+        if self.times > 1 { write!(f, " ({} times)", self.times) } else { Ok(()) }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Note {
     pub call: Call,
     /// What it answered.
     pub answer: Answer,
+    /// How often: a step of a `repeat` that answers the same again makes no note of its own.
+    pub times: u64,
 }
 
 /// What a call answered.
@@ -67,18 +69,41 @@ pub struct Run {
     pub(super) expected: Vec<Expectation>,
     death: Option<Death>,
     notes: Vec<Note>,
+    unnoted: u64,
 }
 
 impl Run {
     /// The most steps that a run takes.
     pub const STEP_LIMIT: u64 = 100_000;
-    /// The most bytes that a run writes.
+    /// The most bytes that a run writes and says.
     pub const BYTE_LIMIT: u64 = 256 << 20;
+    /// The most files that a script that is run names.
+    pub const FILE_LIMIT: usize = 256;
+    /// The most notes that a run takes.
+    pub const NOTE_LIMIT: usize = 1000;
 
-    /// Calls that failed and what reads answered, in order.
+    /// Calls that failed and what reads answered, in order: at most
+    /// [`NOTE_LIMIT`](Self::NOTE_LIMIT) of them.
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// How many more there were.
+    #[must_use]
+    pub fn unnoted(&self) -> u64 {
+        self.unnoted
+    }
+
+    fn note(&mut self, place: Place, call: &Call, answer: Answer) {
+        let mut notes = self.notes.iter_mut();
+        if let Some(same) = notes.find(|note| note.place == place && note.answer == answer) {
+            same.times += 1;
+        } else if self.notes.len() < Self::NOTE_LIMIT {
+            self.notes.push(Note { place, call: call.clone(), answer, times: 1 });
+        } else {
+            self.unnoted += 1;
+        }
     }
 
     /// Who died last, after which nothing was called; `None` when all live.
@@ -106,6 +131,7 @@ impl Script {
             expected: Vec::new(),
             death: None,
             notes: Vec::new(),
+            unnoted: 0,
         };
         let mut runner = Runner { run, open: Descriptions::default() };
         self.durable.iter().try_for_each(|setup| runner.set_up(setup))?;
@@ -152,8 +178,10 @@ impl Runner {
     fn step(&mut self, step: &Step) -> Result<(), RunError> {
         let at = Stage::Step(step.place);
         if let Act::Expect { path, may_be } = &step.act {
-            let (path, may_be) = (path.clone(), may_be.clone());
-            self.run.expected.push(Expectation { place: step.place, path, may_be });
+            if !self.run.expected.iter().any(|known| known.place == step.place) {
+                let (path, may_be) = (path.clone(), may_be.clone());
+                self.run.expected.push(Expectation { place: step.place, path, may_be });
+            }
             return Ok(());
         }
         if let Some(death @ (Death::Crash | Death::Cut)) = self.run.death {
@@ -167,8 +195,9 @@ impl Runner {
                     Err(Refused::Errno(errno)) => Some(Answer::Failed(errno)),
                     Err(Refused::Full) => return Err(RunError::Contents { at }),
                 };
-                let (place, call) = (step.place, call.clone());
-                self.run.notes.extend(answer.map(|answer| Note { place, call, answer }));
+                if let Some(answer) = answer {
+                    self.run.note(step.place, call, answer);
+                }
             }
             Act::Ack { text, .. } => self.run.kernel.fs.ack(text),
             Act::Fail { call, path, errno } => self.run.kernel.fail(*call, path, *errno),

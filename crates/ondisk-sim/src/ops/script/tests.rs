@@ -1,6 +1,7 @@
 //! The grammar: what parses, what does not and what is said then, and that a script prints itself.
 
 mod property;
+mod runs;
 
 use super::*;
 
