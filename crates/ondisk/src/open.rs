@@ -25,7 +25,7 @@ use crate::place::{
 };
 use crate::sabotage::Sabotage;
 use crate::store::{Settings, Store};
-use crate::young::Young;
+use crate::young::Loading;
 
 pub(crate) const NOTHING_HERE: &str =
     "there is nothing here; give the path of a store, or make one by a first put";
@@ -73,7 +73,7 @@ impl Opening<'_> {
         }
         let Replayed { young, last, failure, full } = replayed;
         failure.map_or(Ok(()), Err)?;
-        let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young, engine);
+        let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young.finish(), engine);
         let checkpointer = Checkpointer::new(manifest, recovered.checkpoint);
         let store = Store::new(log, keyspace, checkpointer, self.settings, held);
         if full {
@@ -106,7 +106,7 @@ impl Opening<'_> {
         let log = new.finish()?;
         let (engine, manifest) = self.open_engine(&dir)?;
         let recovered = nothing_recovered(self.store_id);
-        let young = Replayed { young: Young::new(), last: Lsn(0), failure: None, full: false };
+        let young = Replayed::above(Lsn(0));
         Ok((log, engine, manifest, young, recovered))
     }
 
@@ -154,7 +154,7 @@ type Opened = (Log, Bitcask, Manifest, Replayed, Recovered);
 /// What was read of the log into a young map.
 #[derive(Debug)]
 pub(crate) struct Replayed {
-    pub(crate) young: Young,
+    pub(crate) young: Loading,
     /// The last commit in it.
     pub(crate) last: Lsn,
     /// Why it takes no more, if that is a failure.
@@ -165,13 +165,15 @@ pub(crate) struct Replayed {
 
 impl Replayed {
     pub(crate) fn above(from: Lsn) -> Self {
-        Self { young: Young::new(), last: from, failure: None, full: false }
+        Self { young: Loading::default(), last: from, failure: None, full: false }
     }
 
     /// Takes a commit that the log gave.
     pub(crate) fn take(&mut self, log: &Path, lsn: Lsn, payload: Bytes, budget: u64) -> Flow {
-        match read_commit(log, lsn, payload) {
-            Ok(commit) => self.young.insert(lsn, &commit, DEFAULT_KEYSPACE),
+        // What the log gives is a slice of a large piece of a segment, padding and all: kept, it
+        // would keep that.
+        match read_commit(log, lsn, Bytes::copy_from_slice(&payload)) {
+            Ok(commit) => self.young.push(lsn, &commit, DEFAULT_KEYSPACE),
             Err(error) => {
                 self.failure = Some(error);
                 return Flow::Full;
@@ -233,6 +235,7 @@ fn replay_rest(store: &Store, log: &Path, mut last: Lsn) -> Result<(), Error> {
         loop {
             let Some(record) = records.next() else { return Ok(()) };
             let (lsn, payload) = record?;
+            let payload = Bytes::copy_from_slice(&payload);
             store.keyspace.insert(lsn, &read_commit(log, lsn, payload)?);
             last = lsn;
             if store.keyspace.young_bytes() >= store.settings.young_budget {

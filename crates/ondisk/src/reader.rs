@@ -50,7 +50,7 @@ impl Reader {
         check_together(&dir, &manifest, &recovered)?;
         let Replayed { young, failure, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
-        let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young, engine);
+        let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young.finish(), engine);
         Ok(Self { keyspace, checkpoint: manifest.checkpoint, recovered, _held: held })
     }
 

@@ -48,7 +48,7 @@ impl Life {
 
     fn commit(&mut self, db: &Db, n: u8, mode: SyncMode) {
         let (key, other) = (format!("key{}", n % 7), format!("other{}", n % 3));
-        let value = vec![n; if n % 4 == 0 { 3000 } else { 200 }];
+        let value = vec![n; if n.is_multiple_of(4) { 3000 } else { 200 }];
         let batch = Batch::new().put(&key, &value).delete(&other).put(format!("n{n}"), [n]);
         let mut after = self.owed.clone();
         after.insert(key.into(), value);

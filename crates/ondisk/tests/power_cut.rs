@@ -147,8 +147,10 @@ fn cut(run: &Run, model: &Model, further: u32, budget: Budget, tally: &Tally) ->
     crash.explore(Where::AtSyncs, budget, tally, &mut verify)
 }
 
-/// The shapes of what happens before the cut.
-const SHAPES: [(&str, fn(&mut Run)); 7] = [
+/// A name, and what happens before the cut.
+type Shape = (&'static str, fn(&mut Run));
+
+const SHAPES: [Shape; 7] = [
     ("checkpoints", |run| {
         let db = run.open();
         for _ in 0..3 {
