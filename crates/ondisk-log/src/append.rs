@@ -97,6 +97,12 @@ impl Shell {
         Self { state: Mutex::new(state), room: Condvar::new(), acknowledged }
     }
 
+    /// The state, of a log that takes commits.
+    pub(crate) fn usable(&self) -> Result<Guard<'_, State>, LogError> {
+        let state = self.state.lock();
+        state.core.usable().map(|()| state)
+    }
+
     /// The state, for those who look or prepare.
     pub(crate) fn lock(&self) -> Guard<'_, State> {
         self.state.lock()
@@ -233,20 +239,19 @@ impl Shell {
     /// Refuses whatever comes from here on, and waits for whoever has joined.
     pub(crate) fn shut(&self) -> Result<(), LogError> {
         let mut state = self.state.lock();
-        state.core.usable()?;
         state.core.closed = true;
         loop {
+            state.core.poisoned_or(())?;
             if state.can_lead() {
                 let skip = state.core.sabotage == Some(Sabotage::ClosedWithoutSync);
                 if !state.core.has_work() && (state.core.all_durable() || skip) {
-                    return state.core.poisoned_or(());
+                    return Ok(());
                 }
                 state.core.want_sync();
                 state = self.lead(state);
             } else {
                 state = self.wait_for_room(state);
             }
-            state.core.poisoned_or(())?;
         }
     }
 

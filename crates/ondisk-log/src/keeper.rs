@@ -38,6 +38,7 @@ pub(crate) struct Kept {
     /// Segments outside the anchor's range: number and size.
     pub(crate) free: Vec<(u64, u64)>,
     making: Option<Making>,
+    /// The anchor says where the log ends; it is not touched again.
     closed: bool,
 }
 
@@ -60,8 +61,7 @@ impl Keeper {
     /// Makes the anchor say `open`, before the first commit of an open.
     pub(crate) fn open(&self, shell: &Shell) -> Result<(), LogError> {
         let mut kept = self.lock();
-        kept.usable()?;
-        if shell.lock().core.opened {
+        if shell.usable()?.core.opened {
             return Ok(());
         }
         let anchor = Anchor { state: State::Open, ..kept.anchor };
@@ -77,8 +77,7 @@ impl Keeper {
     /// background finds itself doing it.
     pub(crate) fn prepare(&self, shell: &Shell, size: u64) -> Result<(), LogError> {
         let mut kept = self.lock();
-        kept.usable()?;
-        shell.lock().core.counts.stalls += 1;
+        shell.usable()?.core.counts.stalls += 1;
         while self.prepare_step(&mut kept, shell, size)? {}
         Ok(())
     }
@@ -86,8 +85,8 @@ impl Keeper {
     /// A step of preparing the next segment; whether there is more to do.
     pub(crate) fn step(&self, shell: &Shell) -> Result<bool, LogError> {
         let mut kept = self.lock();
-        kept.usable()?;
-        if kept.making.is_none() && !shell.lock().core.wants_segment() {
+        let wanted = shell.usable()?.core.wants_segment();
+        if kept.making.is_none() && !wanted {
             return Ok(false);
         }
         self.prepare_step(&mut kept, shell, 0)
@@ -211,7 +210,7 @@ impl Keeper {
     /// Writes down where the log ends, all of it being durable.
     pub(crate) fn close(&self, shell: &Shell) -> Result<(), LogError> {
         let mut kept = self.lock();
-        if std::mem::replace(&mut kept.closed, true) {
+        if kept.closed {
             return Ok(());
         }
         if let Some(making) = kept.making.take() {
@@ -228,6 +227,7 @@ impl Keeper {
             (core.opened, end, Lsn(core.next_lsn.0 - 1))
         };
         if !opened {
+            kept.closed = true;
             return Ok(()); // nothing was committed: the anchor says so already
         }
         let fresh = shell.lock().core.current.file.is_none();
@@ -236,7 +236,7 @@ impl Keeper {
         let highest = highest.max(kept.anchor.highest);
         let anchor = Anchor { state, durable, highest, ..kept.anchor };
         self.write(anchor)?;
-        kept.anchor = anchor;
+        (kept.anchor, kept.closed) = (anchor, true);
         Ok(())
     }
 
@@ -249,12 +249,5 @@ impl Keeper {
             self.fs.remove(&path).map_err(LogError::io(&path, "remove a free segment"))?;
         }
         Ok(())
-    }
-}
-
-impl Kept {
-    /// A closed log's anchor is not touched again.
-    fn usable(&self) -> Result<(), LogError> {
-        if self.closed { Err(LogError::Closed) } else { Ok(()) }
     }
 }

@@ -14,7 +14,7 @@ use crate::append::{Refusal, Shell, Ticket};
 use crate::group::{Core, Segment};
 use crate::iter::LogIter;
 use crate::keeper::Keeper;
-use crate::options::{LogOptions, Sabotage};
+use crate::options::LogOptions;
 use crate::recover::{Found, Recovered, heal, look};
 use crate::scan::Flow;
 use crate::segment::{Making, list_segments, making_path, segment_path};
@@ -432,18 +432,13 @@ impl Log {
 
     /// Makes all durable and writes down where the log ends, so that the next open reads nothing
     /// behind it and notices every change before it. An open that committed nothing writes
-    /// nothing. Later commits answer [`LogError::Closed`].
+    /// nothing. Later commits answer [`LogError::Closed`]; a close that failed may be tried again.
     ///
     /// # Errors
     /// [`LogError::Poisoned`]: a poisoned log is not closed; the next open recovers it.
     pub fn close(&self) -> Result<(), LogError> {
-        if self.shell.lock().core.closed {
-            return Ok(());
-        }
-        if !self.keeper.options.sabotaged(Sabotage::ClosedWithoutSync) {
-            self.sync()?;
-        }
-        // Whoever joined after the sync is told `Closed` or is waited for.
+        // Whoever has joined is waited for; whoever comes from here on is refused. A second
+        // closer waits for the first and gets an answer of its own.
         self.shell.shut()?;
         self.keeper.close(&self.shell)
     }

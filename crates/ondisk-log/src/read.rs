@@ -69,6 +69,9 @@ pub struct Group {
     pub(crate) header: GroupHeader,
     /// Where its header begins, in bytes from the start of the file.
     pub offset: u64,
+    /// Between the group before it and this one stand zeros alone, as they were written. Where
+    /// they do not, bytes of the file have changed that carry nothing.
+    pub follows_zeros: bool,
     body: Bytes,
 }
 
@@ -128,14 +131,7 @@ impl GroupReader {
         };
         if far != near {
             match self.group_at(far, *link)? {
-                Ok(group) => {
-                    // A group at a block boundary stands behind a sync, and the rest of the
-                    // block before it was zeroed before that sync.
-                    return match self.padding_is_zero(far)? {
-                        true => self.take(group, link).map(Ok),
-                        false => Ok(Err(ReadEnd { offset: self.at, damage: Damage::Padding })),
-                    };
-                }
+                Ok(group) => return self.take(group, link).map(Ok),
                 Err(damage) if matches!(end.damage, Damage::Zeros | Damage::NoHeader) => {
                     end = ReadEnd { offset: far, damage };
                 }
@@ -145,7 +141,8 @@ impl GroupReader {
         Ok(Err(end))
     }
 
-    fn take(&mut self, group: Group, link: &mut Link) -> Result<Group, LogError> {
+    fn take(&mut self, mut group: Group, link: &mut Link) -> Result<Group, LogError> {
+        group.follows_zeros = self.padding_is_zero(group.offset)?;
         self.at = group.end();
         *link = Link {
             lsn: group.header.last_lsn(),
@@ -184,7 +181,7 @@ impl GroupReader {
         }
         let from = usize::try_from(body_at - self.window_at).unwrap_or(usize::MAX);
         let body = self.window.slice(from..from + body_len);
-        let group = Group { header, offset, body };
+        let group = Group { header, offset, follows_zeros: true, body };
         Ok(self.verify(&group).map(|()| group))
     }
 
@@ -223,7 +220,12 @@ impl GroupReader {
         let (same, first) = (epoch == link.epoch, Lsn(header.first_lsn.get()));
         let lsn = if same { first == link.lsn.next() } else { first > link.lsn };
         let place = same || (offset == 0 && epoch > link.epoch);
-        if generation && chain && lsn && place { Ok(()) } else { Err(Damage::OtherChain) }
+        let countable = first.0.checked_add(u64::from(header.commits.get())).is_some();
+        if generation && chain && lsn && place && countable {
+            Ok(())
+        } else {
+            Err(Damage::OtherChain)
+        }
     }
 
     /// Whether the group's lengths add up and all its sums fit.

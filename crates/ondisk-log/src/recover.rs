@@ -156,19 +156,19 @@ pub(crate) fn heal(
 /// Writes what stands above the watermark again, and syncs it.
 fn rewrite_tail(fs: &dyn FileSystem, dir: &Path, scan: &Scan) -> Result<(), LogError> {
     let Some(from) = scan.tail.front() else { return Ok(()) };
-    for start in scan.starts.iter().filter(|start| start.number >= from.segment) {
+    let segments = scan.starts.iter().zip(&scan.ends);
+    for (start, &end) in segments.filter(|(start, _)| start.number >= from.segment) {
         let path = segment_path(dir, start.number);
         let io = |op| LogError::io(&path, op);
         let file = fs.open(&path, Access::ReadWrite).map_err(io("open a segment"))?;
-        let (last, first) = (start.number == scan.end.segment, start.number == from.segment);
+        let first = start.number == from.segment;
         let mut at = if first { from.offset - from.offset % BLOCK as u64 } else { 0 };
-        let end = if last { scan.end.offset } else { start.size };
         while at < end {
             let len = CHUNK.min(end - at);
             let mut bytes = vec![0; usize::try_from(align_block(len)).unwrap_or(usize::MAX)];
             let read = usize::try_from(len).unwrap_or(usize::MAX);
             file.read_exact_at(&mut bytes[..read], at).map_err(io("read the tail"))?;
-            // Behind the end, the rest of the block is zeros from here on.
+            // Behind the last group, the rest of its block is zeros from here on.
             file.write_all_at(&bytes, at).map_err(io("write the tail again"))?;
             at += bytes.len() as u64;
         }

@@ -7,7 +7,6 @@
 //! Writes nothing. Memory: one window, and a mark for each block above the watermark.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Bound;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -53,6 +52,8 @@ pub(crate) struct Scan {
     pub(crate) tail: VecDeque<Place>,
     /// The segments on the chain.
     pub(crate) starts: Vec<Start>,
+    /// Where the last group of each of them ends, without padding.
+    pub(crate) ends: Vec<u64>,
     /// Why it stopped; meaningless when the log was closed and is whole.
     pub(crate) stop: ReadEnd,
     /// Whether the last group holds a commit.
@@ -62,6 +63,13 @@ pub(crate) struct Scan {
     pub(crate) highest_epoch: u32,
     /// Bytes on the chain, padding included.
     pub(crate) bytes: u64,
+}
+
+/// Of which epoch a segment may be in which the chain goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Epoch {
+    Any,
+    Later,
 }
 
 pub(crate) struct Scanner<'a> {
@@ -116,6 +124,7 @@ impl<'a> Scanner<'a> {
             watermark: self.anchor.durable,
             tail: VecDeque::new(),
             starts: Vec::new(),
+            ends: Vec::new(),
             stop: ReadEnd { offset: 0, damage: Damage::Missing },
             ends_in_commit: false,
             highest: self.anchor.highest.max(first.lsn),
@@ -123,31 +132,68 @@ impl<'a> Scanner<'a> {
             bytes: 0,
         };
         let Some(mut reader) = self.open(first.segment)? else { return Ok(scan) };
+        let firsts = self.first_groups()?;
         let mut deliver = Flow::Continue;
         self.enter(&mut scan, &reader, link);
         loop {
             if self.closed_here(&scan, &mut reader)? {
                 return Ok(scan);
             }
+            // A later epoch began here: what stands behind this place was cut before, and stays
+            // cut even where it can be read again.
+            if let Some(next) = self.continued(&firsts, reader.generation(), link, Epoch::Later)? {
+                self.leave(&scan, &mut reader)?;
+                self.enter(&mut scan, &next, link);
+                reader = next;
+            }
             match reader.next_group(&mut link)? {
+                Ok(group) if self.closed() && !group.follows_zeros => {
+                    let at = Place { offset: align_group(scan.end.offset), ..scan.end };
+                    return Err(self.damaged_at(at, Damage::Padding, group.watermark()));
+                }
                 Ok(group) => {
                     scan.pass(&group, reader.generation(), link);
                     if group.last_lsn() > from && deliver == Flow::Continue {
                         deliver = give(&group, from, sink);
                     }
                 }
-                Err(stop) => match self.continued(reader.generation(), link)? {
-                    Some(next) => {
-                        self.enter(&mut scan, &next, link);
-                        reader = next;
-                    }
-                    None => {
+                Err(stop) => {
+                    let number = reader.generation();
+                    let Some(next) = self.continued(&firsts, number, link, Epoch::Any)? else {
                         scan.stop = stop;
                         return Ok(scan);
-                    }
-                },
+                    };
+                    self.leave(&scan, &mut reader)?;
+                    self.enter(&mut scan, &next, link);
+                    reader = next;
+                }
             }
         }
+    }
+
+    fn closed(&self) -> bool {
+        matches!(self.anchor.state, State::Closed { .. })
+    }
+
+    /// The header at the start of each segment that may hold a group.
+    fn first_groups(&self) -> Result<Vec<GroupHeader>, LogError> {
+        let mut firsts = Vec::new();
+        for &number in self.present.range(self.anchor.first.segment..=self.anchor.newest) {
+            let Some(mut reader) = self.open(number)? else { continue };
+            let header = self.ours(&mut reader, 0)?;
+            firsts.extend(header.filter(|header| header.generation.get() == number));
+        }
+        Ok(firsts)
+    }
+
+    /// Looks at what is left behind in a segment: the rest of the last group's block is zeros,
+    /// where a log was closed.
+    fn leave(&self, scan: &Scan, reader: &mut GroupReader) -> Result<(), LogError> {
+        if self.closed() && !reader.padding_is_zero(align_block(scan.end.offset))? {
+            let at = Place { offset: align_group(scan.end.offset), ..scan.end };
+            return Err(self.damaged_at(at, Damage::Padding, scan.watermark));
+        }
+        Ok(())
     }
 
     fn enter(&self, scan: &mut Scan, reader: &GroupReader, link: Link) {
@@ -155,6 +201,7 @@ impl<'a> Scanner<'a> {
         scan.end.offset = 0;
         let (number, size) = (reader.generation(), reader.size());
         scan.starts.push(Start { number, size, lsn: link.lsn, crc: link.crc });
+        scan.ends.push(0);
     }
 
     /// Whether a log that was closed ends here.
@@ -174,18 +221,27 @@ impl<'a> Scanner<'a> {
 
     /// The later segment whose first group names exactly this place: of the highest epoch, and
     /// whole.
-    fn continued(&self, after: u64, link: Link) -> Result<Option<GroupReader>, LogError> {
+    fn continued(
+        &self,
+        firsts: &[GroupHeader],
+        after: u64,
+        link: Link,
+        epoch: Epoch,
+    ) -> Result<Option<GroupReader>, LogError> {
         let mut best: Option<(u32, GroupReader)> = None;
-        let later = (Bound::Excluded(after), Bound::Included(self.anchor.newest.max(after)));
-        for &number in self.present.range(later) {
-            let Some(mut reader) = self.open(number)? else { continue };
-            let Some(header) = reader.peek(0)? else { continue };
+        for header in firsts {
+            let (number, its) = (header.generation.get(), header.epoch.get());
             let names = header.prev_lsn() == link.lsn && header.prev_crc.get() == link.crc;
-            let epoch = header.epoch.get();
-            let higher = best.as_ref().is_none_or(|(highest, _)| epoch > *highest);
-            if names && higher && reader.next_group(&mut link.clone())?.is_ok() {
+            let later = number > after && (epoch == Epoch::Any || its > link.epoch);
+            let higher = best.as_ref().is_none_or(|(highest, _)| its > *highest);
+            if names
+                && later
+                && higher
+                && let Some(mut reader) = self.open(number)?
+                && reader.next_group(&mut link.clone())?.is_ok()
+            {
                 reader.rewind();
-                best = Some((epoch, reader));
+                best = Some((its, reader));
             }
         }
         Ok(best.map(|(_, reader)| reader))
@@ -298,6 +354,9 @@ impl Scan {
             self.tail.push_back(Place { segment, offset: group.offset, lsn: before, crc: 0 });
         }
         self.end = Place { segment, offset: group.end(), lsn: link.lsn, crc: link.crc };
+        if let Some(end) = self.ends.last_mut() {
+            *end = group.end();
+        }
         self.epoch = link.epoch;
         self.ends_in_commit = group.commits() > 0;
         self.highest = self.highest.max(link.lsn);
