@@ -33,9 +33,14 @@ impl Escaped {
 /// When a commit is acknowledged.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Sync {
-    /// When to acknowledge: sync (after the disk has it), batch[:N[,T]] (a sync for each N commits
-    /// or after the time T), none (the page cache has it)
-    #[arg(long = "sync", value_name = "MODE", default_value = "sync")]
+    /// When a commit is acknowledged.
+    #[arg(
+        long = "sync",
+        value_name = "MODE",
+        default_value = "sync",
+        help = "When to acknowledge: sync (the disk has it), batch[:N[,T]] (the system has it, and \
+                the disk after N commits or the time T), none (the system has it)"
+    )]
     pub(crate) mode: SyncMode,
 }
 

@@ -101,6 +101,7 @@ fn print(report: &Json, out: &mut Out) -> Result<(), Failure> {
     };
     let Json { records, keys, bytes, files, .. } = report;
     out.line(format_args!(
-        "{verdict}: {files} files, {bytes} bytes, {records} commits in the log, {keys} keys"
+        "{verdict}: {keys} keys, {records} commits in the log, {files} data files; {bytes} bytes \
+         verified"
     ))
 }

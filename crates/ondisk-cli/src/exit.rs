@@ -58,6 +58,9 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    /// The simulation could not tell what it was asked.
+    #[error("the simulated disk failed")]
+    Simulated(#[source] io::Error),
     /// Standard output broke while acknowledgements were told.
     #[error("commits are acknowledged, but standard output cannot be told")]
     Untold(#[source] io::Error),

@@ -11,7 +11,7 @@ use crate::Cli;
 
 /// What the commands are for, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Learn", &["probe"]),
+    ("Learn", &["demo", "probe"]),
     ("Store", &["put", "get", "delete", "scan", "load", "check", "stats"]),
     ("Plumbing", &["dump"]),
 ];
@@ -22,7 +22,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 fine; 1 findings, damage or loss; 2 usage or input error; 3 could not judge.
 Results are on standard output, talk is on standard error; NO_COLOR is honoured.
 
-Next: ondisk probe .";
+Next: ondisk demo";
 
 /// The whole command line, as clap knows it, with our front page.
 pub(crate) fn command() -> clap::Command {

@@ -9,6 +9,7 @@
 mod argument;
 mod check;
 mod delete;
+mod demo;
 mod dump;
 mod escape;
 mod exit;
@@ -45,6 +46,7 @@ enum Command {
     Check(check::Args),
     Stats(stats::Args),
     Dump(dump::Args),
+    Demo(demo::Args),
     Probe(probe::Args),
 }
 
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Check(args) => check::run(&args)?,
         Command::Stats(args) => stats::run(&args)?,
         Command::Dump(args) => dump::run(&args)?,
+        Command::Demo(args) => demo::run(&args)?,
         Command::Probe(args) => return Ok(probe::run(&args)),
     };
     Ok(exit.into())

@@ -90,12 +90,12 @@ fn print(stats: &Json, out: &mut Out) -> Result<(), Failure> {
     out.line(format_args!("store       {}, {closed}", stats.store))?;
     out.line(format_args!("commits     through {end}, known to be durable through {watermark}"))?;
     out.line(format_args!(
-        "log         {segments} segments, {log_bytes} bytes of groups, epoch {epoch}"
+        "log         {log_bytes} bytes of commits in {segments} segment(s), epoch {epoch}"
     ))?;
     out.line(format_args!(
         "young map   {young_versions} versions, {young_bytes} bytes, all above commit {checkpoint}"
     ))?;
     out.line(format_args!(
-        "data files  {data_files} files, {data_bytes} bytes, {keys_in_data_files} keys"
+        "data files  {keys_in_data_files} keys, {data_bytes} bytes in {data_files} file(s)"
     ))
 }

@@ -9,6 +9,8 @@ fn line_of(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever bytes a key and a value hold, their line says exactly them.
     #[test]
     fn a_line_gives_back_its_pair(key: Vec<u8>, value: Vec<u8>) {

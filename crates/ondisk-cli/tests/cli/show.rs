@@ -2,8 +2,8 @@
 
 use crate::harness::{Scratch, files, ondisk};
 
-const COMMANDS: [&str; 9] =
-    ["put", "get", "delete", "scan", "load", "check", "stats", "dump", "probe"];
+const COMMANDS: [&str; 10] =
+    ["put", "get", "delete", "scan", "load", "check", "stats", "dump", "demo", "probe"];
 
 #[test]
 fn the_front_page_lists_every_command_and_ends_with_the_next() {
@@ -11,7 +11,7 @@ fn the_front_page_lists_every_command_and_ends_with_the_next() {
     for name in COMMANDS {
         assert!(help.contains(&format!("\n  {name} ")), "{name} is not listed:\n{help}");
     }
-    assert!(help.trim_end().ends_with("Next: ondisk probe ."), "{help}");
+    assert!(help.trim_end().ends_with("Next: ondisk demo"), "{help}");
     assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
 }
 

@@ -1,0 +1,66 @@
+//! The demo: what it must find, and that a seed repeats it. (Its screen has tests of its own.)
+
+use std::thread;
+
+use serde_json::Value;
+
+use crate::harness::{Said, ondisk};
+
+/// Two runs, side by side.
+fn run() -> [Said; 2] {
+    thread::scope(|scope| {
+        let args = ["demo", "--seed", "7", "--json"];
+        [(); 2].map(|()| scope.spawn(move || ondisk(args))).map(|run| run.join().unwrap())
+    })
+}
+
+fn number(row: &Value, field: &str) -> u64 {
+    row[field].as_u64().unwrap_or_else(|| panic!("{field} is no count in {row}"))
+}
+
+fn rows<'a>(demo: &'a Value, field: &str) -> &'a Vec<Value> {
+    demo[field].as_array().unwrap()
+}
+
+#[test]
+fn the_demo_keeps_its_promise_and_repeats_it() {
+    let [first, second] = run();
+    let (mut demo, mut again) = (first.expect(0, &[]).json(), second.expect(0, &[]).json());
+    acts_are_complete(&demo);
+    for json in [&mut demo, &mut again] {
+        assert!(json.as_object_mut().unwrap().remove("measured").is_some());
+    }
+    assert_eq!(demo, again);
+}
+
+fn acts_are_complete(demo: &Value) {
+    assert_eq!(
+        (&demo["ondisk"], &demo["v"], &demo["kept"]),
+        (&"demo".into(), &1.into(), &true.into())
+    );
+    assert_eq!(rows(demo, "lie").len(), 6);
+    let (controls, rows_of_modes): (Vec<&Value>, Vec<&Value>) =
+        rows(demo, "power_cuts").iter().partition(|row| row["control"] == true);
+    assert_eq!((rows_of_modes.len(), controls.len()), (9, 2));
+    for row in &rows_of_modes {
+        assert!(number(row, "states") > 0 && number(row, "acknowledged") > 0, "{row}");
+        match row["mode"].as_str().unwrap() {
+            "sync" => assert_eq!(number(row, "lost"), 0, "{row}"),
+            "batch" => assert!(number(row, "worst") <= number(row, "at_risk"), "{row}"),
+            "none" => assert!(number(row, "lost") > 0, "{row}"),
+            other => panic!("{other} is no mode"),
+        }
+    }
+    assert!(controls.iter().all(|row| number(row, "lost") > 0));
+    let measured = rows(demo, "measured");
+    assert_eq!(measured.len(), 6);
+    for row in measured {
+        let fields = ["committers", "commits_per_s", "p50_us", "p99_us", "syncs"];
+        assert!(fields.iter().all(|field| row[field].is_u64()), "{row}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_said() {
+    ondisk(["demo", "--dir", "/no/such/directory"]).expect(2, &["/no/such/directory", "--dir"]);
+}
