@@ -4,6 +4,8 @@
 //! A value is `-` (absent), `""` (empty), a letter (whole), `0` (full length of zeros), `J`
 //! (somebody's former bytes), or a letter with `~` (short, torn or mixed).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

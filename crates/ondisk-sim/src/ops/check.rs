@@ -118,7 +118,10 @@ impl Check {
             let crash = Crash::new(model, history.clone());
             if let Err(error) = &result {
                 let story = super::story::Story::new(&crash.at(history.end), &[], &[], &[]);
-                return Err(Failure { story, why: format!("the workload failed: {error}") });
+                return Err(Failure {
+                    story: Box::new(story),
+                    why: format!("the workload failed: {error}"),
+                });
             }
             report.merge(crash.explore(self.places, self.budget, &tally, &mut verify));
             if report.failure.is_some() {

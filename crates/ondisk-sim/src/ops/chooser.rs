@@ -95,7 +95,7 @@ impl Chooser for Seeded {
     fn pick(&mut self, question: Question, answers: u32) -> u32 {
         self.picks += 1;
         let drawn = mix2(self.seed, self.picks);
-        let answer = u32::try_from((drawn >> 32) * u64::from(answers) >> 32).unwrap_or(0);
+        let answer = u32::try_from(((drawn >> 32) * u64::from(answers)) >> 32).unwrap_or(0);
         match question {
             // A torn block has many shapes, a whole one few: one in four is plenty.
             Question::Torn { .. } => u32::from(drawn.is_multiple_of(4)),
@@ -154,7 +154,7 @@ impl<C: Chooser> Chooser for TearOne<C> {
                 }
                 u32::from(torn)
             }
-            Question::Sector { sector, .. } => match self.newest >> sector & 1 {
+            Question::Sector { sector, .. } => match (self.newest >> sector) & 1 {
                 0 => 0,
                 _ => answers - 1,
             },

@@ -120,7 +120,7 @@ impl fmt::Display for Report {
 #[derive(Clone)]
 pub struct Failure {
     /// What was lost and what was kept, made as small as it would go.
-    pub story: Story,
+    pub story: Box<Story>,
     /// What the check said of that.
     pub why: String,
 }

@@ -122,7 +122,7 @@ pub enum What {
         len: u64,
         /// The length of the file before.
         old_len: u64,
-        /// Which of [`History::versions`] are its blocks.
+        /// Which of the recorded versions are its blocks.
         versions: Range<u32>,
         /// Whether the call was to make its own range durable too.
         durable: bool,
@@ -161,7 +161,7 @@ pub enum What {
     Rot {
         /// The file.
         ino: Ino,
-        /// Which of [`History::versions`] is the block as it is now.
+        /// Which of the recorded versions is the block as it is now.
         versions: Range<u32>,
     },
 }

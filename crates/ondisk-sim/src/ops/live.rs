@@ -21,6 +21,11 @@ use super::media::{Inode, Is, Media, Tree};
 use super::path::Name;
 use super::store::{BlockId, Bytes, Store};
 
+mod part;
+mod space;
+
+use part::{Part, block_of, clamp, parts};
+
 /// A file may have no more blocks than this: 4 TiB, far above what a test writes.
 const LARGEST_FILE: u64 = 1 << 42;
 
@@ -108,6 +113,7 @@ impl Live {
         let nodes = (0..media.inodes())
             .map(|ino| LiveNode::new(media.is(ino_at(ino)), Origin::Media))
             .collect();
+        let label = if life > 1 { vec![(At(0), Arc::from("recovery"))] } else { Vec::new() };
         Self {
             store,
             media,
@@ -117,7 +123,7 @@ impl Live {
             versions: Vec::new(),
             owed,
             acks: Vec::new(),
-            labels: Vec::new(),
+            labels: label,
             now: At(1),
             seen: Digest::default(),
             faults: Faults::default(),
@@ -204,7 +210,8 @@ impl Live {
             return None;
         }
         let found = self.media.lookup(dir, name);
-        self.seen.add(found.map_or(0, |ino| u64::from(ino.0) + 1));
+        // Not which inode: the program cannot see that.
+        self.seen.add(found.map_or(0, |ino| 1 + self.nodes[ino.index()].is as u64));
         self.nodes[dir.index()].entries.insert(Name::from(name), found);
         found
     }
@@ -507,62 +514,6 @@ impl Live {
         self.record(What::Rot { ino, versions: span(first, first + 1) }, Ok(0));
     }
 
-    // Space.
-
-    fn has_block(&self, ino: Ino, block: u32) -> bool {
-        let node = &self.nodes[ino.index()];
-        let cell = node.cells.get(block as usize).copied();
-        block < node.reserved
-            || match cell {
-                Some(UNKNOWN) => true,
-                Some(id) => id != BlockId::HOLE,
-                None => block < node.media_blocks && self.media.has_block(ino, block),
-            }
-    }
-
-    /// Bytes in use: whole blocks of all files that have a name.
-    pub(super) fn used(&self) -> u64 {
-        let mut blocks = 0;
-        for (at, node) in self.nodes.iter().enumerate() {
-            if node.is == Is::Dir || node.links == 0 {
-                continue;
-            }
-            let ino = ino_at(at);
-            let cells = u32::try_from(node.cells.len()).unwrap_or(u32::MAX);
-            let media = self.media.blocks(ino).min(node.media_blocks);
-            let end = cells.max(node.reserved).max(media);
-            blocks += (0..end).filter(|block| self.has_block(ino, *block)).count() as u64;
-        }
-        blocks * BLOCK as u64
-    }
-
-    fn free_blocks(&self) -> u64 {
-        self.capacity.map_or(u64::MAX, |all| all.saturating_sub(self.used()) / BLOCK as u64)
-    }
-
-    /// How many of the bytes there is room for.
-    fn fits(&self, ino: Ino, offset: u64, len: usize) -> usize {
-        if self.capacity.is_none() {
-            return len;
-        }
-        let mut free = self.free_blocks();
-        for part in parts(offset, len) {
-            if self.has_block(ino, part.block) {
-                continue;
-            }
-            if free == 0 {
-                return part.bytes.start;
-            }
-            free -= 1;
-        }
-        len
-    }
-
-    pub(super) fn full(&self, wanted: u64) -> io::Error {
-        let (used, capacity) = (self.used(), self.capacity.unwrap_or(u64::MAX));
-        SimError::Full { used, capacity, wanted }.of(io::ErrorKind::StorageFull)
-    }
-
     /// The tree as the page cache shows it, with the contents that it shares.
     pub(super) fn tree(&mut self) -> (Tree, Store) {
         let mut tree = Tree { inodes: Vec::with_capacity(self.nodes.len()) };
@@ -593,32 +544,6 @@ pub(super) enum WriteHow {
     Failed(io::ErrorKind),
 }
 
-/// The part of a read or write that lies in one block.
-struct Part {
-    block: u32,
-    /// Which bytes of the block.
-    range: Range<usize>,
-    /// Which bytes of the caller's buffer.
-    bytes: Range<usize>,
-}
-
-/// Takes a range of a file apart by blocks.
-fn parts(offset: u64, len: usize) -> impl Iterator<Item = Part> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        if done >= len {
-            return None;
-        }
-        let at = offset + done as u64;
-        let start = clamp(at % BLOCK as u64);
-        let size = (BLOCK - start).min(len - done);
-        let part =
-            Part { block: block_of(at), range: start..start + size, bytes: done..done + size };
-        done += size;
-        Some(part)
-    })
-}
-
 fn check_end(offset: u64, len: u64) -> io::Result<()> {
     match offset.checked_add(len) {
         Some(end) if end <= LARGEST_FILE => Ok(()),
@@ -627,14 +552,6 @@ fn check_end(offset: u64, len: u64) -> io::Result<()> {
             Err(SimError::TooLong { end, limit }.of(io::ErrorKind::FileTooLarge))
         }
     }
-}
-
-pub(super) fn block_of(offset: u64) -> u32 {
-    u32::try_from(offset / BLOCK as u64).unwrap_or(u32::MAX)
-}
-
-fn clamp(value: u64) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn span(from: usize, to: usize) -> Range<u32> {

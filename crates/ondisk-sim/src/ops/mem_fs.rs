@@ -101,7 +101,8 @@ impl MemFs {
         self.lock().acknowledge(note.as_ref());
     }
 
-    /// Says what the program is doing from here on; cuts are counted by this.
+    /// Says what the program is doing from here on; cuts are counted by this. A life after a cut
+    /// begins with `recovery`.
     pub fn label(&self, label: &str) {
         self.lock().label(label);
     }

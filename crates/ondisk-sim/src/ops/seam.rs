@@ -44,7 +44,7 @@ impl FileSystem for MemFs {
         let mut live = self.lock();
         live.enter(Place::Look, path)?;
         let ino = live.file(path)?;
-        Ok(OpenFile::new(self, &mut live, ino, access, path))
+        Ok(OpenFile::open(self, &mut live, ino, access, path))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -52,7 +52,7 @@ impl FileSystem for MemFs {
         live.enter(Place::Create, path)?;
         let (dir, name) = live.vacant(path)?;
         let ino = live.create(&Spot { dir, name }, Is::File);
-        Ok(OpenFile::new(self, &mut live, ino, Access::ReadWrite, path))
+        Ok(OpenFile::open(self, &mut live, ino, Access::ReadWrite, path))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -111,7 +111,7 @@ impl FileSystem for MemFs {
         let entered = live.enter(Place::SyncDir, path);
         let ino = live.dir(path)?;
         live.know(ino, &Arc::from(path));
-        live.sync_dir(ino, entered.as_ref().map(|()| ()).map_err(io::Error::kind));
+        live.sync_dir(ino, entered.as_ref().copied().map_err(io::Error::kind));
         entered.map(|()| Rung::Durable)
     }
 
@@ -281,7 +281,7 @@ impl fmt::Debug for OpenFile {
 }
 
 impl OpenFile {
-    fn new(fs: &MemFs, live: &mut Live, ino: Ino, access: Access, path: &Path) -> Arc<dyn File> {
+    fn open(fs: &MemFs, live: &mut Live, ino: Ino, access: Access, path: &Path) -> Arc<dyn File> {
         let path = Arc::from(path);
         live.know(ino, &path);
         Arc::new(Self {
@@ -320,7 +320,7 @@ impl OpenFile {
         self.poison.check()?;
         let mut live = self.lock();
         let outcome = self.sync_outcome(&mut live, place);
-        let recorded = outcome.as_ref().map(|()| ()).map_err(io::Error::kind);
+        let recorded = outcome.as_ref().copied().map_err(io::Error::kind);
         live.sync(self.ino, kind, recorded);
         if outcome.is_err() {
             self.told.store(live.node(self.ino).failed, Ordering::Relaxed);
@@ -331,8 +331,8 @@ impl OpenFile {
     /// The durable write, its checks done.
     fn write_through(&self, bytes: &[u8], offset: u64) -> io::Result<Rung> {
         let mut live = self.lock();
-        let mut same = |fault: &Path| super::path::names(fault).eq(super::path::names(&self.path));
-        let how = live.faults.strike(Place::WriteDurable, &mut same);
+        let same = |fault: &Path| super::path::names(fault).eq(super::path::names(&self.path));
+        let how = live.faults.strike(Place::WriteDurable, &same);
         let (bytes, result) = match how {
             None => (bytes, Ok(())),
             Some(How::Short(len)) => (&bytes[..len.min(bytes.len())], Err(io::ErrorKind::Other)),

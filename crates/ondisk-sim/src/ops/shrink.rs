@@ -70,7 +70,7 @@ pub(super) fn shrink(
     let mut shrink = Shrink { cut, check, left: RUNS, why };
     let mut best = Parts { kept: Vec::new(), rest: Rest::Kept, ..found.clone() };
     if !shrink.fails(&best) {
-        let story = Story::new(cut, &found.lost, &found.kept, &found.torn);
+        let story = Box::new(Story::new(cut, &found.lost, &found.kept, &found.torn));
         return Failure { story, why: shrink.why };
     }
     shrink.fewer(&mut best, |parts| &mut parts.torn);
@@ -83,7 +83,7 @@ pub(super) fn shrink(
         shrink.fewer(&mut least, |parts| &mut parts.kept);
         kept = least.kept;
     }
-    let story = Story::new(cut, &best.lost, &kept, &best.torn);
+    let story = Box::new(Story::new(cut, &best.lost, &kept, &best.torn));
     Failure { story, why: shrink.why }
 }
 

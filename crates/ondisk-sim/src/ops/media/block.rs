@@ -100,19 +100,24 @@ impl Media {
         let mut candidates = Vec::with_capacity(open.links.len() + 2);
         if open.below {
             let known = self.settled_below(at, ino, block);
-            let known = known.map(|content| self.cut_tail(store, at, ino, block, content, 0));
-            let fills = self.strata[at].effects.model.fill == Fill::ZeroOrJunk;
-            let no_junk = self.strata[at].pins.contains_key(&(ino, block));
-            candidates.push(Candidate { content: known, effect: None, junk: false });
-            if fills && !no_junk && !open.links.is_empty() && known == Some(BlockId::HOLE) {
-                let content = Some(BlockId::JUNK);
-                candidates.push(Candidate { content, effect: None, junk: true });
-            }
+            let content = known.map(|content| self.cut_tail(store, at, ino, block, content, 0));
+            candidates.push(Candidate { content, effect: None, junk: false });
         }
         for step in open.links {
             let content = self.cut_tail(store, at, ino, block, step.content, step.effect + 1);
             let (content, effect) = (Some(content), Some(step.effect));
             candidates.push(Candidate { content, effect, junk: false });
+        }
+        // A new block has somebody's former bytes until its own are there.
+        let new = candidates.iter().rposition(|it| it.content == Some(BlockId::HOLE));
+        let no_junk = self.strata[at].pins.contains_key(&(ino, block));
+        if let Some(new) = new
+            && self.strata[at].effects.model.fill == Fill::ZeroOrJunk
+            && new + 1 < candidates.len()
+            && !no_junk
+        {
+            let junk = Candidate { content: Some(BlockId::JUNK), junk: true, ..candidates[new] };
+            candidates.insert(new + 1, junk);
         }
         candidates
     }
@@ -137,7 +142,7 @@ impl Media {
         let junk = |candidates: &[Candidate]| candidates.iter().any(|candidate| candidate.junk);
         if junk(run) && run.len() == 1 {
             self.strata[at].pins.insert((ino, block), Pin::Whole(BlockId::JUNK));
-        } else if junk(all) && first_effect.is_none() {
+        } else if junk(all) && !junk(run) {
             self.strata[at].pins.insert((ino, block), Pin::NoJunk);
         }
     }

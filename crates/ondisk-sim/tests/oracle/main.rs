@@ -1,0 +1,110 @@
+//! The crash states of small histories against an enumeration by brute force: the same sets.
+//!
+//! Recovery reads in an order of its own, in pieces, before it reads everything: whatever it asks
+//! first, the states at the end must be the same, and hold what it was told on the way.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod brute;
+mod lives;
+mod mutants;
+mod world;
+
+use std::collections::BTreeSet;
+
+use brute::{Brief, Spot, runs};
+use ondisk_sim::model::{EXT4, POSIX, STRICT};
+use ondisk_sim::{At, Budget, Crash, Model, Tally, Where};
+use world::{Draw, history, look_around, path, tree};
+
+/// All states at one place, or `None` when they are too many.
+fn explored(crash: &Crash, at: At, seed: u64, limit: u32) -> Option<BTreeSet<Brief>> {
+    let mut found = BTreeSet::new();
+    let budget = Budget::per_cut(limit);
+    let report = crash.at(at).explore(budget, &Tally::new(), &mut |fs| {
+        let told = look_around(fs, &mut Draw(seed));
+        let tree = tree(fs);
+        for (spot, offset, bytes) in told {
+            let whole = &tree[&spot];
+            let from = offset.min(whole.len());
+            let to = (from + bytes.len()).min(whole.len());
+            let junk = |byte: &u8| if *byte >= 0x80 { 0xFF } else { *byte };
+            let told: Vec<u8> = bytes.iter().map(junk).collect();
+            assert_eq!(told, whole[from..to].iter().map(junk).collect::<Vec<_>>());
+        }
+        found.insert(tree.iter().map(|(spot, bytes)| (*spot, runs(bytes))).collect());
+        Ok(())
+    });
+    assert!(report.failure.is_none(), "{report:?}");
+    report.is_exhausted().then_some(found)
+}
+
+fn compare(seeds: std::ops::Range<u64>, models: &[Model]) -> (usize, usize) {
+    let (mut compared, mut images) = (0, 0);
+    for seed in seeds {
+        for model in models {
+            let (ops, brute, fs) = history(seed, *model, 2 + usize::try_from(seed % 5).unwrap());
+            let crash = Crash::new(model, fs.history());
+            for (made, returned) in (0..=ops.len()).flat_map(|n| [(n, n), (n + 1, n)]) {
+                if made > ops.len() {
+                    continue;
+                }
+                let Some(expected) = brute.images(made, returned) else { continue };
+                let at = At(u32::try_from(made + returned + 1).unwrap());
+                let Some(found) = explored(&crash, at, seed, 3000) else { continue };
+                compared += 1;
+                images += expected.len();
+                if found != expected {
+                    let extra: Vec<_> = found.difference(&expected).take(5).map(brief).collect();
+                    let missing: Vec<_> = expected.difference(&found).take(5).map(brief).collect();
+                    panic!(
+                        "seed {seed}, {model}, {made} calls made, {returned} returned: {ops:#?}\n\
+                         not allowed: {extra:#?}\nnot found: {missing:#?}"
+                    );
+                }
+            }
+        }
+    }
+    (compared, images)
+}
+
+/// A tree in words.
+fn brief(tree: &Brief) -> String {
+    let file = |(spot, runs): (&Spot, &Vec<(u8, usize)>)| {
+        let runs: Vec<String> =
+            runs.iter().map(|(byte, len)| format!("{:?}*{len}", char::from(*byte))).collect();
+        format!("{}: {}", path(*spot).display(), runs.join(" "))
+    };
+    tree.iter().map(file).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn crash_states_are_those_of_the_enumeration() {
+    let (compared, images) = compare(0..400, &Model::ALL);
+    println!("{compared} cuts compared, {images} images");
+    assert!(compared > 9000 && images > 60_000, "{compared} cuts, {images} images");
+}
+
+#[test]
+fn a_stronger_model_allows_less() {
+    let mut compared = 0;
+    for seed in 1000..1100 {
+        let mut wider: Option<Vec<Option<BTreeSet<Brief>>>> = None;
+        for model in [POSIX, EXT4, STRICT] {
+            let (ops, _, fs) = history(seed, model, 2 + usize::try_from(seed % 5).unwrap());
+            let crash = Crash::new(&model, fs.history());
+            let places = crash.places(Where::Everywhere);
+            let sets: Vec<_> = places.iter().map(|at| explored(&crash, *at, seed, 300)).collect();
+            if let Some(wider) = &wider {
+                for ((at, wide), narrow) in places.iter().zip(wider).zip(&sets) {
+                    if let (Some(wide), Some(narrow)) = (wide, narrow) {
+                        assert!(narrow.is_subset(wide), "seed {seed}, {model}, {at:?}: {ops:#?}");
+                        compared += 1;
+                    }
+                }
+            }
+            wider = Some(sets);
+        }
+    }
+    assert!(compared > 1000, "{compared} cuts");
+}
