@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ondisk::CheckReport;
+use ondisk::{CheckReport, Error};
 use ondisk_fs::OsFs;
 use serde::Serialize;
 
@@ -18,7 +18,8 @@ use crate::out::{Colour, Out, Paint};
 Example:
   ondisk check books.db
 
-Exit codes: 0 clean, or nothing worse than a torn tail; 1 damage; 2 not a store, or locked.
+Exit codes: 0 clean, or nothing worse than a torn tail; 1 damage; 2 not a store, or locked;
+3 a file could not be read, so the store could not be judged.
 
 Next: ondisk dump books.db/log/anchor")]
 pub(crate) struct Args {
@@ -36,6 +37,12 @@ struct Json {
     clean: bool,
     findings: Vec<FindingJson>,
     torn_tail: Option<FindingJson>,
+    /// Closed, so that every change is noticed; else a cut may have taken an end nobody knows of.
+    closed: bool,
+    /// The last commit.
+    end: u64,
+    /// Whether the last commits may be in this boot's page cache alone.
+    above_watermark: bool,
     records: u64,
     keys: u64,
     bytes: u64,
@@ -51,7 +58,10 @@ struct FindingJson {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let report = ondisk::check(&OsFs, &args.db)?;
+    let report = ondisk::check(&OsFs, &args.db).map_err(|error| match error {
+        Error::Io { .. } => Failure::Unjudged(error),
+        other => other.into(),
+    })?;
     let mut out = Out::new();
     let json = describe(&report);
     if args.json {
@@ -79,6 +89,9 @@ fn describe(report: &CheckReport) -> Json {
             offset: tail.offset,
             what: format!("commit {} would begin here; {}", tail.lsn, tail.damage),
         }),
+        closed: report.was_closed,
+        end: report.end.0,
+        above_watermark: report.above_watermark,
         records: report.records,
         keys: report.keys,
         bytes: report.bytes,
@@ -99,9 +112,15 @@ fn print(report: &Json, out: &mut Out) -> Result<(), Failure> {
     } else {
         paint.paint(Colour::Red, "damaged")
     };
-    let Json { records, keys, bytes, files, .. } = report;
+    let Json { records, keys, bytes, files, end, .. } = report;
     out.line(format_args!(
         "{verdict}: {keys} keys, {records} commits in the log, {files} data files; {bytes} bytes \
          verified"
-    ))
+    ))?;
+    let how = match (report.closed, report.above_watermark) {
+        (true, _) => "closed there",
+        (false, false) => "not closed: what a power cut may have taken behind it left no trace",
+        (false, true) => "not closed: the last commits may be in this boot's page cache alone",
+    };
+    out.line(format_args!("ends at commit {end}, {how}"))
 }

@@ -35,7 +35,8 @@ Example:
   ondisk demo --seed 7
 
 Exit codes: 0 mode sync lost nothing, batch no more than it says, and every control lost; 1 not
-so; 2 no real files could be made.
+so; 2 no real files could be made. A demo that is killed leaves a directory ondisk-demo-*, which
+may be removed.
 
 Next: ondisk probe .")]
 pub(crate) struct Args {

@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Findings = 1,
     /// It was asked for something that cannot be done: usage, input, or not a store.
     Usage = 2,
+    /// It could not find out.
+    Unknown = 3,
 }
 
 impl From<Exit> for ExitCode {
@@ -43,6 +45,9 @@ pub(crate) enum Failure {
         /// What the store said.
         source: ondisk::Error,
     },
+    /// The store could not be read, so nothing is said of it.
+    #[error(transparent)]
+    Unjudged(ondisk::Error),
     /// A line or an argument is not in the stated escape.
     #[error(transparent)]
     Line(#[from] LineError),
@@ -76,6 +81,7 @@ impl Failure {
             Self::Store(error) | Self::AtLine { source: error, .. } if error.is_damage() => {
                 Exit::Findings
             }
+            Self::Unjudged(_) => Exit::Unknown,
             _ => Exit::Usage,
         }
     }

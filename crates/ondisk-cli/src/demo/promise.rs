@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use self::life::{Found, Life};
 use super::control::{Control, Skipping};
+use super::screen::thousands;
 use crate::exit::Failure;
 use crate::out::Progress;
 
@@ -77,8 +78,8 @@ impl PowerCuts {
         self.broken == 0 && self.at_risk.is_none_or(|limit| self.worst <= u64::from(limit))
     }
 
-    /// Counts one state: what was owed, and what was found.
-    fn count(&mut self, owed: u64, found: Found) {
+    /// Counts one state: what was owed, and what was found. Answers what was lost.
+    fn count(&mut self, owed: u64, found: Found) -> u64 {
         let lost = match found {
             Found::Commits(there) => owed.saturating_sub(there),
             Found::Broken => {
@@ -90,6 +91,7 @@ impl PowerCuts {
         self.acknowledged += owed;
         self.lost += lost;
         self.worst = self.worst.max(lost);
+        lost
     }
 }
 
@@ -116,21 +118,41 @@ fn rows() -> Vec<Row> {
     rows
 }
 
+/// What all rows have so far, to be shown while they work.
+#[derive(Debug, Default)]
+struct Totals {
+    states: AtomicU64,
+    acknowledged: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Totals {
+    fn add(&self, owed: u64, lost: u64, progress: &Progress) {
+        let add = |total: &AtomicU64, n| total.fetch_add(n, Ordering::Relaxed) + n;
+        let (states, acknowledged, lost) =
+            (add(&self.states, 1), add(&self.acknowledged, owed), add(&self.lost, lost));
+        if states.is_multiple_of(100) {
+            progress.say(format_args!(
+                "the promise: {} states, commits acknowledged {}, kept {}, lost {}",
+                thousands(states),
+                thousands(acknowledged),
+                thousands(acknowledged.saturating_sub(lost)),
+                thousands(lost),
+            ));
+        }
+    }
+}
+
 /// Pulls the plug on every row, two at a time where there are two processors.
 pub(crate) fn keep(seed: u64, progress: &Progress) -> Result<Vec<PowerCuts>, Failure> {
     let rows = rows();
-    let (next, states) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let (next, totals) = (AtomicUsize::new(0), Totals::default());
     let done = Mutex::new(rows.iter().map(|_| None).collect::<Vec<_>>());
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(row) = rows.get(at) else { return };
-            let counted = pull(*row, seed, &mut || {
-                let states = states.fetch_add(1, Ordering::Relaxed) + 1;
-                if states.is_multiple_of(100) {
-                    progress.say(format_args!("the promise: {states} states after a power cut"));
-                }
-            });
+            let counted = pull(*row, seed, &mut |owed, lost| totals.add(owed, lost, progress));
             done.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(counted);
         }
     };
@@ -147,7 +169,7 @@ pub(crate) fn keep(seed: u64, progress: &Progress) -> Result<Vec<PowerCuts>, Fai
 
 /// Runs one row: its lives, each cut at every sync, each time into as many states as the budget
 /// has.
-fn pull(row: Row, seed: u64, tick: &mut dyn FnMut()) -> Result<PowerCuts, ondisk::Error> {
+fn pull(row: Row, seed: u64, tell: &mut dyn FnMut(u64, u64)) -> Result<PowerCuts, ondisk::Error> {
     let Row { mode, model, control } = row;
     let mut counted = PowerCuts {
         mode: mode.name(),
@@ -164,7 +186,7 @@ fn pull(row: Row, seed: u64, tick: &mut dyn FnMut()) -> Result<PowerCuts, ondisk
             break;
         }
         let life = Life::new(life::draw(seed, nth, 0), mode);
-        cut(&life, row, &mut counted, tick)?;
+        cut(&life, row, &mut counted, tell)?;
     }
     Ok(counted)
 }
@@ -174,7 +196,7 @@ fn cut(
     life: &Life,
     row: Row,
     counted: &mut PowerCuts,
-    tick: &mut dyn FnMut(),
+    tell: &mut dyn FnMut(u64, u64),
 ) -> Result<(), ondisk::Error> {
     let disk = MemFs::new();
     let fs: Arc<dyn FileSystem> = match row.control {
@@ -186,8 +208,7 @@ fn cut(
     let mut judge = |state: &CrashFs| {
         let (owed, found) = (life::owed(state), life.find(state));
         if seen.insert((state.id(), owed)) {
-            counted.count(owed, found);
-            tick();
+            tell(owed, counted.count(owed, found));
         }
     };
     let budget = |states| Budget { per_cut: states, per_run: u32::MAX, seed: life.seed() };

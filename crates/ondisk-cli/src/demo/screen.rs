@@ -105,7 +105,7 @@ impl Screen {
     fn promise(&mut self, rows: &[PowerCuts]) {
         let cuts = thousands(rows.iter().map(|row| row.cuts).sum());
         let states = thousands(rows.iter().map(|row| row.states).sum());
-        let about = format!("the same code, the plug pulled at {cuts} points: {states} states");
+        let about = format!("same code, plug pulled at {cuts} points: {states} distinct states");
         self.title("THE PROMISE", &about);
         self.heads(&format!(
             "  {:<19}{:<7}{:>9}{:>13}{:>11}{:>11}{:>7}",
@@ -170,7 +170,7 @@ fn mode_of(row: &PowerCuts) -> String {
 }
 
 /// A number with its thousands parted: `12,345`.
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut parted = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::harness::{Scratch, Seeded, command, ondisk};
@@ -82,6 +83,33 @@ fn every_printed_key_survives_a_kill() {
             ondisk(["check", db]).fine();
         }
     }
+}
+
+/// Killed as soon as one of its files shows, mostly before the store stands: what is there is
+/// nothing, or a store; and the next writer makes one, or opens it.
+#[test]
+fn a_kill_while_the_store_is_made_leaves_nothing_or_a_store() {
+    let files = ["", "LOCK", "log", "log/anchor", "log/0000000001.log", "keyspaces/0/manifest"];
+    let mut half_made = 0;
+    for file in files.into_iter().cycle().take(24) {
+        let scratch = Scratch::new();
+        let db = &scratch.db();
+        let mut load = command(["load", db]).stdin(Stdio::piped()).spawn().unwrap();
+        while !Path::new(db).join(file).exists() && load.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let told = kill_behind(load, 0);
+        let scan = ondisk(["scan", db]);
+        match scan.code {
+            Some(0) => judge(told, &scan.out).unwrap(),
+            _ => assert_eq!((scan.code, told), (Some(2), 0), "{file}: {scan:#?}"),
+        }
+        half_made += u32::from(scan.code == Some(2));
+        ondisk(["put", db, "key", "value"]).fine();
+        assert_eq!(ondisk(["get", db, "key"]).fine(), "value\n", "{file}");
+        ondisk(["check", db]).fine();
+    }
+    assert!(half_made > 0, "no kill came in time: this test saw nothing");
 }
 
 const EARLY_LOADER: &str = "ONDISK_TEST_EARLY_LOADER";

@@ -29,7 +29,7 @@ fn a_store_that_is_none_of_its_own_has_lost_all() {
 #[test]
 fn a_row_is_repeated_by_its_seed() {
     let row = Row { mode: SyncMode::None, model: STRICT, control: None };
-    let pull = |seed| super::pull(row, seed, &mut || {}).unwrap();
+    let pull = |seed| super::pull(row, seed, &mut |_, _| {}).unwrap();
     assert_eq!(pull(3), pull(3));
     assert_ne!(pull(3), pull(4));
 }
