@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::chooser::{Chooser, Recorder};
+use super::chooser::{Answer, Chooser, Newest, Recorder};
 use super::crash_fs::CrashFs;
 use super::effects::{EffectId, Effects, State};
 use super::history::{Ack, At, History};
@@ -20,6 +20,8 @@ use super::model::Model;
 pub struct Crash {
     pub(super) history: Arc<History>,
     pub(super) effects: Arc<Effects>,
+    /// The state that this life began with, where it was one.
+    pub(super) origin: Option<CrashFs>,
 }
 
 /// Where to cut a life.
@@ -41,14 +43,15 @@ impl Crash {
     #[must_use]
     pub fn new(model: &Model, history: History) -> Self {
         let effects = Arc::new(Effects::new(model, &history));
-        Self { history: Arc::new(history), effects }
+        Self { history: Arc::new(history), effects, origin: None }
     }
 
     /// The cuts of what was called on a crash state: a further life. All that was decided of the
-    /// media stays; what was never asked for is still open.
+    /// media stays; what was never asked for is still open. The state's number is sealed.
     #[must_use]
     pub fn of_life(model: &Model, fs: &CrashFs) -> Self {
-        Self::new(model, fs.history())
+        fs.seal();
+        Self { origin: Some(fs.clone()), ..Self::new(model, fs.history()) }
     }
 
     /// What was called.
@@ -126,6 +129,14 @@ impl Cut<'_> {
     #[must_use]
     pub fn state(&self, chooser: Box<dyn Chooser>) -> CrashFs {
         let recorder = Arc::new(Mutex::new(Recorder::new(Vec::new(), chooser)));
+        self.state_with(&[], &[], recorder)
+    }
+
+    /// The state that answers lead to; behind the last of them the newest.
+    #[must_use]
+    pub fn replay(&self, answers: &[Answer]) -> CrashFs {
+        let prefix = answers.iter().map(|answer| answer.picked).collect();
+        let recorder = Arc::new(Mutex::new(Recorder::new(prefix, Box::new(Newest))));
         self.state_with(&[], &[], recorder)
     }
 

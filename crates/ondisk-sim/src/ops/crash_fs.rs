@@ -69,10 +69,16 @@ impl CrashFs {
         self.fs.lock().life()
     }
 
-    /// The number of the state, as far as it was read.
+    /// The number of the state, as far as it was read: up to [`seal`](Self::seal), or up to now.
     #[must_use]
     pub fn id(&self) -> StateId {
         StateId(self.fs.lock().seen())
+    }
+
+    /// Says that recovery is over: what is read from here on no longer belongs to the state's
+    /// number. A [`Crash::of_life`](crate::Crash::of_life) says so too.
+    pub fn seal(&self) -> StateId {
+        StateId(self.fs.lock().seal())
     }
 
     /// What was decided so far.

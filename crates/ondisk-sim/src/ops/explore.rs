@@ -177,6 +177,9 @@ impl Cut<'_> {
         tally: &Tally,
         check: &mut dyn FnMut(&CrashFs) -> Verdict,
     ) -> Report {
+        if let Some(origin) = &self.crash.origin {
+            tally.count_ahead(origin);
+        }
         let report = Report { cuts: 1, explored: 1, ..Report::default() };
         let mut search = Search { cut: self, tally, check, left: budget.per_cut, report };
         // The search says how it ended in its report.
@@ -263,6 +266,7 @@ impl Search<'_> {
 
     /// All alike but for something.
     fn policies(&mut self, limit: u32) -> Result<(), Stop> {
+        let stop_at = self.left.saturating_sub(limit);
         let mut answers = self.run(&[], &[], Vec::new(), Box::new(Newest))?;
         answers.extend(self.run(&[], &[], Vec::new(), Box::new(Oldest))?);
         for (newest_names, content) in [(true, 0), (true, 1), (false, u32::MAX)] {
@@ -271,7 +275,6 @@ impl Search<'_> {
         let effects = self.asked(&answers);
         let torn = answers.iter().filter(|it| matches!(it.question, Question::Torn { .. })).count();
         let torn = u32::try_from(torn).unwrap_or(u32::MAX);
-        let stop_at = self.left.saturating_sub(limit);
         // What is most likely to be seen comes last: what was done last.
         for effect in effects.iter().rev() {
             self.run(&[], &[*effect], Vec::new(), Box::new(Newest))?;
@@ -338,3 +341,6 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

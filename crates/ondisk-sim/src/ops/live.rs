@@ -101,6 +101,8 @@ pub(super) struct Live {
     now: At,
     /// All that the media answered so far in this life.
     seen: Digest,
+    /// What of that is the state that recovery found.
+    sealed: Option<Digest>,
     pub(super) faults: Faults,
     pub(super) capacity: Option<u64>,
     pub(super) honest: bool,
@@ -126,6 +128,7 @@ impl Live {
             labels: label,
             now: At(1),
             seen: Digest::default(),
+            sealed: None,
             faults: Faults::default(),
             capacity: None,
             honest: true,
@@ -163,8 +166,13 @@ impl Live {
         self.life
     }
 
+    /// All that was seen up to the first time that it was sealed, or up to now.
     pub(super) fn seen(&self) -> Digest {
-        self.seen
+        self.sealed.unwrap_or(self.seen)
+    }
+
+    pub(super) fn seal(&mut self) -> Digest {
+        *self.sealed.get_or_insert(self.seen)
     }
 
     /// Notes the path by which an inode was reached, for stories: the first one is kept.
@@ -424,15 +432,18 @@ impl Live {
         }
         let mut content: Bytes = old.map_or([0; BLOCK], |old| *self.store.bytes(old));
         content[part.range.clone()].copy_from_slice(bytes);
-        let id = self.store.push(&content, self.writer(part.block));
+        let id = self.store.push(&content, self.writer(ino, part));
         self.set_block(ino, part.block, id);
         id
     }
 
-    /// The number of who writes now, which depends on no bytes.
-    fn writer(&self, block: u32) -> u64 {
-        let op = (self.calls.len() as u64) << 32 | u64::from(block);
-        mix2(self.seen.0 ^ u64::from(self.life), op)
+    /// The number of who writes now, which depends on no bytes: what was seen in this life, which
+    /// call it is, and where it writes.
+    fn writer(&self, ino: Ino, part: &Part) -> u64 {
+        let call = ((self.calls.len() as u64) << 32) | u64::from(self.life);
+        let place = (u64::from(ino.0) << 32) | u64::from(part.block);
+        let range = ((part.range.start as u64) << 32) | part.range.end as u64;
+        [call, place, range].into_iter().fold(self.seen.0, mix2)
     }
 
     /// Makes the bytes behind the end of a file zeros, in its last block.

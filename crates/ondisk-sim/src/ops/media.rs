@@ -25,7 +25,7 @@ use super::path::Name;
 use super::store::{BlockId, Store};
 
 mod block;
-mod torn;
+pub(crate) mod torn;
 
 /// What an inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,13 @@ pub(crate) struct Stratum {
     pub(crate) states: Vec<State>,
     /// Blocks of which more is known than which effects are there.
     pub(crate) pins: BTreeMap<(Ino, u32), torn::Pin>,
+    /// Blocks that are torn, with what their sectors show: 0 for the oldest.
+    pub(crate) torn: BTreeMap<(Ino, u32), torn::Sectors>,
 }
 
 impl Stratum {
     pub(crate) fn new(effects: Arc<Effects>, states: Vec<State>) -> Self {
-        Self { effects, states, pins: BTreeMap::new() }
+        Self { effects, states, pins: BTreeMap::new(), torn: BTreeMap::new() }
     }
 
     fn is(&self, effect: EffectId) -> State {

@@ -13,24 +13,29 @@ use super::crash_fs::CrashFs;
 use super::effects::{EffectId, State};
 use super::explore::{Failure, Verdict, judge};
 use super::history::Ino;
+use super::media::torn::SECTORS;
 use super::story::{Story, Torn};
 
 /// How often the check may run again.
 const RUNS: u32 = 400;
 
-/// Tears just these blocks, and leaves the rest to another.
+/// Tears just these blocks, in the way in which they were torn, and leaves the rest to another.
 struct TearThese {
-    torn: BTreeMap<(Ino, u32), [u32; 8]>,
+    torn: BTreeMap<(Ino, u32), Picks>,
     rest: Box<dyn Chooser>,
 }
+
+/// What was answered for each sector of a torn block.
+type Picks = [u32; SECTORS];
 
 impl Chooser for TearThese {
     fn pick(&mut self, question: Question, answers: u32) -> u32 {
         match question {
             Question::Torn { ino, block } => u32::from(self.torn.contains_key(&(ino, block))),
-            Question::Sector { ino, block, sector } => {
-                self.torn.get(&(ino, block)).map_or(0, |sectors| sectors[usize::from(sector) % 8])
-            }
+            Question::Sector { ino, block, sector } => self
+                .torn
+                .get(&(ino, block))
+                .map_or(0, |sectors| sectors[usize::from(sector) % SECTORS]),
             _ => self.rest.pick(question, answers),
         }
     }
@@ -40,7 +45,9 @@ struct Shrink<'a> {
     cut: &'a Cut<'a>,
     check: &'a mut dyn FnMut(&CrashFs) -> Verdict,
     left: u32,
+    /// Of the last state that failed.
     why: String,
+    torn: Vec<Torn>,
 }
 
 /// What a state is made of.
@@ -48,7 +55,7 @@ struct Shrink<'a> {
 struct Parts {
     lost: Vec<EffectId>,
     kept: Vec<EffectId>,
-    torn: Vec<Torn>,
+    torn: Vec<((Ino, u32), Picks)>,
     rest: Rest,
 }
 
@@ -67,14 +74,15 @@ pub(super) fn shrink(
     check: &mut dyn FnMut(&CrashFs) -> Verdict,
 ) -> Failure {
     let found = parts(cut, fs);
-    let mut shrink = Shrink { cut, check, left: RUNS, why };
+    let mut shrink = Shrink { cut, check, left: RUNS, why, torn: torn(fs) };
     let mut best = Parts { kept: Vec::new(), rest: Rest::Kept, ..found.clone() };
     if !shrink.fails(&best) {
-        let story = Box::new(Story::new(cut, &found.lost, &found.kept, &found.torn));
+        let story = Box::new(Story::new(cut, &found.lost, &found.kept, &shrink.torn));
         return Failure { story, why: shrink.why };
     }
     shrink.fewer(&mut best, |parts| &mut parts.torn);
     shrink.fewer(&mut best, |parts| &mut parts.lost);
+    let torn = std::mem::take(&mut shrink.torn);
     // Of what is kept, that which matters: the rest may be lost too.
     let kept = cut.open().filter(|effect| !best.lost.contains(effect)).collect();
     let mut least = Parts { kept, rest: Rest::Lost, ..best.clone() };
@@ -83,7 +91,7 @@ pub(super) fn shrink(
         shrink.fewer(&mut least, |parts| &mut parts.kept);
         kept = least.kept;
     }
-    let story = Box::new(Story::new(cut, &best.lost, &kept, &best.torn));
+    let story = Box::new(Story::new(cut, &best.lost, &kept, &torn));
     Failure { story, why: shrink.why }
 }
 
@@ -97,26 +105,36 @@ fn parts(cut: &Cut<'_>, fs: &CrashFs) -> Parts {
     };
     let (lost, kept) = (among(State::Out), among(State::In));
     drop(live);
-    Parts { lost, kept, torn: torn(&fs.answers()), rest: Rest::Kept }
+    Parts { lost, kept, torn: picks(&fs.answers()), rest: Rest::Kept }
 }
 
-fn torn(answers: &[Answer]) -> Vec<Torn> {
-    let mut all: Vec<Torn> = Vec::new();
+/// What was answered for torn blocks.
+fn picks(answers: &[Answer]) -> Vec<((Ino, u32), Picks)> {
+    let mut all: Vec<((Ino, u32), Picks)> = Vec::new();
     for answer in answers {
         match answer.question {
             Question::Torn { ino, block } if answer.picked == 1 => {
-                all.push(Torn { ino, block, sectors: [0; 8] });
+                all.push(((ino, block), [0; SECTORS]));
             }
             Question::Sector { ino, block, sector } => {
-                let its = all.iter_mut().find(|torn| (torn.ino, torn.block) == (ino, block));
-                if let Some(torn) = its {
-                    torn.sectors[usize::from(sector) % 8] = answer.picked;
+                let its = all.iter_mut().find(|(torn, _)| *torn == (ino, block));
+                if let Some((_, picks)) = its {
+                    picks[usize::from(sector) % SECTORS] = answer.picked;
                 }
             }
             _ => {}
         }
     }
     all
+}
+
+/// The blocks that are torn in a state.
+fn torn(fs: &CrashFs) -> Vec<Torn> {
+    let live = fs.lock();
+    let torn = live.media().strata.last().map(|top| &top.torn);
+    let torn = torn.into_iter().flatten();
+    torn.map(|((ino, block), sectors)| Torn { ino: *ino, block: *block, sectors: *sectors })
+        .collect()
 }
 
 impl Shrink<'_> {
@@ -130,14 +148,15 @@ impl Shrink<'_> {
             Rest::Kept => Box::new(Newest),
             Rest::Lost => Box::new(Oldest),
         };
-        let torn = parts.torn.iter().map(|torn| ((torn.ino, torn.block), torn.sectors)).collect();
-        let chooser = Box::new(TearThese { torn, rest });
+        let tears = parts.torn.iter().copied().collect();
+        let chooser = Box::new(TearThese { torn: tears, rest });
         let recorder = Arc::new(Mutex::new(Recorder::new(Vec::new(), chooser)));
         let fs = self.cut.state_with(&parts.kept, &parts.lost, recorder);
         match judge(self.check, &fs) {
             Ok(()) => false,
             Err(why) => {
                 self.why = why;
+                self.torn = torn(&fs);
                 true
             }
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::crash::Cut;
 use super::effects::{EffectId, Kind};
 use super::history::{At, Call, Ino, What};
+use super::media::torn::Sectors;
 
 use ondisk_fs::BLOCK;
 
@@ -99,21 +100,20 @@ fn list(things: &[String]) -> String {
     format!("{}{tail}", named.join(", "))
 }
 
-/// A block that was torn, with the sectors that show other than the oldest content.
+/// A block that was torn, with what its sectors show.
 #[derive(Clone, Debug)]
 pub(super) struct Torn {
     pub(super) ino: Ino,
     pub(super) block: u32,
-    /// By sector: which content, 0 for the oldest.
-    pub(super) sectors: [u32; 8],
+    pub(super) sectors: Sectors,
 }
 
 impl Torn {
     fn words(&self, cut: &Cut<'_>) -> String {
-        let new: Vec<String> = (0..)
+        let new: Vec<String> = (0_u32..)
             .zip(self.sectors)
-            .filter(|(_, picked)| *picked > 0)
-            .map(|(sector, _): (u32, u32)| sector.to_string())
+            .filter(|(_, shows)| shows.is_some_and(|content| content > 0))
+            .map(|(sector, _)| sector.to_string())
             .collect();
         let offset = u64::from(self.block) * BLOCK as u64;
         let sectors = if new.is_empty() { "none".to_owned() } else { new.join(" ") };

@@ -26,10 +26,13 @@ pub struct Tally {
     counts: Mutex<Counts>,
 }
 
+/// What is counted.
 #[derive(Debug, Default)]
 struct Counts {
     shape: String,
     seen: BTreeSet<StateId>,
+    /// Those of `seen` whose check is still running, counted ahead of what it explores.
+    running: BTreeSet<StateId>,
     groups: BTreeMap<Group, u64>,
     recoveries: u64,
 }
@@ -46,17 +49,22 @@ impl Tally {
         shape.clone_into(&mut self.lock().shape);
     }
 
-    /// Counts a state after recovery has read it; says whether it is a new one.
+    /// Counts a state after its check has run; says whether it is a new one.
     pub fn count(&self, fs: &CrashFs) -> bool {
-        let (id, label, lives) = (fs.id(), fs.cut_label().to_owned(), fs.life() - 1);
+        let id = fs.id();
         let mut counts = self.lock();
         counts.recoveries += 1;
-        let new = counts.seen.insert(id);
-        if new {
-            let group = Group { shape: counts.shape.clone(), label, lives };
-            *counts.groups.entry(group).or_default() += 1;
+        counts.running.remove(&id) || counts.add(id, fs)
+    }
+
+    /// Counts a state whose further life is explored before its own check ends: it is met on the
+    /// shorter way first.
+    pub(super) fn count_ahead(&self, fs: &CrashFs) {
+        let id = fs.id();
+        let mut counts = self.lock();
+        if counts.add(id, fs) {
+            counts.running.insert(id);
         }
-        new
     }
 
     /// How many different states were met.
@@ -79,5 +87,16 @@ impl Tally {
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn add(&mut self, id: StateId, fs: &CrashFs) -> bool {
+        let new = self.seen.insert(id);
+        if new {
+            let (label, lives) = (fs.cut_label().to_owned(), fs.life() - 1);
+            *self.groups.entry(Group { shape: self.shape.clone(), label, lives }).or_default() += 1;
+        }
+        new
     }
 }

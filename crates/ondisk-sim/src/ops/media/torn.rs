@@ -7,8 +7,11 @@ use super::block::{Candidate, Found};
 use super::*;
 
 /// The bytes of a sector, the unit in which a drive writes.
-pub(super) const SECTOR: usize = 512;
-const SECTORS: usize = BLOCK / SECTOR;
+const SECTOR: usize = 512;
+pub(crate) const SECTORS: usize = BLOCK / SECTOR;
+
+/// Which content each sector of a torn block shows, as far as that is decided.
+pub(crate) type Sectors = [Option<u8>; SECTORS];
 
 /// What is known of a block beyond which effects are there.
 #[derive(Clone, Debug)]
@@ -27,7 +30,7 @@ pub(crate) struct Torn {
     /// The contents that its sectors may show, oldest first, each with the effect that it needs.
     contents: Vec<(BlockId, Option<EffectId>)>,
     /// Which of them each sector shows.
-    sectors: [Option<u8>; SECTORS],
+    sectors: Sectors,
 }
 
 fn bytes_of(sector: usize) -> Range<usize> {
@@ -107,6 +110,7 @@ impl Media {
                 stratum.effects.keep(&mut stratum.states, effect);
             }
         }
+        self.strata[at].torn.insert((ino, block), torn.sectors);
         let found = torn.found(store);
         let pin = if found.whole { Pin::Whole(found.content) } else { Pin::Torn(torn) };
         self.strata[at].pins.insert((ino, block), pin);
