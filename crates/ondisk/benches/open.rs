@@ -50,7 +50,8 @@ fn main() -> Outcome<()> {
         drop(opened);
         let ratio = plain.as_secs_f64() / open.as_secs_f64();
         println!(
-            "round {round}: plain {plain:.1?}, reader {read:.1?}, open {open:.1?}, ratio {ratio:.2}"
+            "round {round}: plain {plain:.0?}, reader {read:.0?}, open {open:.0?} ({wall:.0?} with \
+             waiting), ratio {ratio:.2}"
         );
         ratios.push(ratio);
     }
@@ -73,7 +74,7 @@ fn fill(path: &Path) -> Outcome<Db> {
     for n in 0..(BYTES / VALUE) as u64 {
         // Keys in no order, as a store gets them.
         let key = format!("{:016x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        begun.push(db.begin(Batch::new().put(key, vec![n as u8; VALUE]))?);
+        begun.push(db.begin(Batch::new().put(key, n.to_le_bytes().repeat(VALUE / 8)))?);
         if begun.len() == GROUP {
             for pending in begun.drain(..) {
                 pending.wait()?;

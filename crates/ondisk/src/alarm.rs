@@ -1,9 +1,10 @@
 //! How committers wake the worker: cheaply, and only when it sleeps.
 //!
 //! Invariant: a commit that is there before the worker looks for work is seen by it, and one that
-//! comes after the worker lay down wakes it. A commit while the worker is awake costs a load.
+//! comes after the worker lay down wakes it, if it sleeps lightly enough. Other commits cost a
+//! load.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use ondisk_log::SyncMode;
 pub(crate) struct Alarm {
     state: Mutex<State>,
     rung: Condvar,
-    /// The worker sleeps until something is committed.
-    asleep: AtomicBool,
+    /// A [`Sleep`]: what wakes the worker now.
+    sleep: AtomicU8,
     /// The shortest delay that a commit asked for, in nanoseconds.
     delay: AtomicU64,
 }
@@ -34,27 +35,45 @@ pub(crate) enum Woken {
     Stopped,
 }
 
+/// What wakes the worker, beside its alarm and the end of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Sleep {
+    /// Nothing: it is awake, or will be in time.
+    Deep = 0,
+    /// A commit that asks for a sync after a delay.
+    Light = 1,
+    /// Any commit.
+    Lightest = 2,
+}
+
 impl Default for Alarm {
     fn default() -> Self {
-        let (state, rung) = (Mutex::new(State::default()), Condvar::new());
-        Self { state, rung, asleep: AtomicBool::new(false), delay: AtomicU64::new(u64::MAX) }
+        Self {
+            state: Mutex::new(State::default()),
+            rung: Condvar::new(),
+            sleep: AtomicU8::new(Sleep::Deep as u8),
+            delay: AtomicU64::new(u64::MAX),
+        }
     }
 }
 
 impl Alarm {
-    /// Something was committed: wakes the worker if it lay down for want of commits.
+    /// Something was committed: wakes the worker if it sleeps lightly enough.
     pub(crate) fn committed(&self, mode: SyncMode) {
-        if let SyncMode::Batch(batch) = mode
-            && let Some(delay) = batch.delay
-        {
+        let delay = if let SyncMode::Batch(batch) = mode { batch.delay } else { None };
+        if let Some(delay) = delay {
             let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
             if nanos < self.delay.load(Ordering::Relaxed) {
                 self.delay.fetch_min(nanos, Ordering::Relaxed);
             }
         }
+        let deepest = if delay.is_some() { Sleep::Light } else { Sleep::Lightest };
         // The commit first, then the look: the worker does both the other way round.
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+        if self.sleep.load(Ordering::Relaxed) >= deepest as u8
+            && self.sleep.swap(Sleep::Deep as u8, Ordering::Relaxed) != Sleep::Deep as u8
+        {
             self.ring();
         }
     }
@@ -75,22 +94,22 @@ impl Alarm {
         self.change(|state| state.stop = true);
     }
 
-    /// Sleeps until the next commit, unless `already` finds one that came since the worker looked
-    /// for work.
-    pub(crate) fn sleep(&self, already: impl FnOnce() -> bool) -> Woken {
-        self.asleep.store(true, Ordering::Relaxed);
+    /// Sleeps until it is woken, or the time is up if there is one; not at all when `already` finds
+    /// that what would wake it has come since the worker looked for work.
+    pub(crate) fn sleep(
+        &self,
+        sleep: Sleep,
+        time: Option<Duration>,
+        already: impl FnOnce() -> bool,
+    ) -> Woken {
+        self.sleep.store(sleep as u8, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if already() {
-            self.asleep.store(false, Ordering::Relaxed);
-            return Woken::Rung;
-        }
-        let woken = self.nap(None);
-        self.asleep.store(false, Ordering::Relaxed);
+        let woken = if already() { Woken::Rung } else { self.wait(time) };
+        self.sleep.store(Sleep::Deep as u8, Ordering::Relaxed);
         woken
     }
 
-    /// Sleeps until it is rung or the time is up.
-    pub(crate) fn nap(&self, time: Option<Duration>) -> Woken {
+    fn wait(&self, time: Option<Duration>) -> Woken {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let quiet = |state: &mut State| !state.rung && !state.stop;
         let mut state = match time {
@@ -111,3 +130,6 @@ impl Alarm {
         self.rung.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

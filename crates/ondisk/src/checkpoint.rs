@@ -86,6 +86,11 @@ impl Checkpointer {
         Self { manifest, job: None, next_number, leftovers: Vec::new(), released }
     }
 
+    /// All commits up to this one are in the engine.
+    pub(crate) fn checkpoint(&self) -> Lsn {
+        self.manifest.checkpoint
+    }
+
     /// All commits up to this one are in the engine, and the log knows it.
     pub(crate) fn released(&self) -> Lsn {
         self.released

@@ -175,7 +175,9 @@ impl Db {
     /// # Errors
     /// As [`batch`](Self::batch).
     pub fn batch_with(&self, batch: Batch, mode: SyncMode) -> Result<Receipt, Error> {
-        self.begin_with(batch, mode)?.wait()
+        let store = self.store();
+        let ticket = store.begin(batch, mode)?;
+        store.acknowledge(ticket, mode)
     }
 
     /// Gives a batch its place in the log, in the store's mode, and returns without waiting for
@@ -194,8 +196,7 @@ impl Db {
     /// As [`begin`](Self::begin).
     pub fn begin_with(&self, batch: Batch, mode: SyncMode) -> Result<Pending, Error> {
         let store = Arc::clone(self.store());
-        store.settings.limits.check_batch(&batch)?;
-        let ticket = store.begin(&batch.ops.finish(), mode)?;
+        let ticket = store.begin(batch, mode)?;
         Ok(Pending { store, ticket, mode })
     }
 

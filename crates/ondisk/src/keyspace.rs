@@ -137,10 +137,11 @@ impl Keyspace {
 
     /// Lets go of the frozen map: the engine has all of it.
     pub(crate) fn thaw(&self) {
-        // Under the keydir's lock, for `range`.
+        // Under the keydir's lock, for `range`; but a large map is not freed under it.
         let keydir = self.engine.keydir_mut();
         let active = Arc::clone(&self.view.load().active);
-        self.view.store(Arc::new(View { active, frozen: None }));
+        let before = self.view.swap(Arc::new(View { active, frozen: None }));
         drop(keydir);
+        drop(before);
     }
 }

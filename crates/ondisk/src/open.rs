@@ -61,6 +61,7 @@ impl Opening<'_> {
         // Again, under the lock: somebody may have made the store meanwhile.
         let (log, engine, manifest, replayed, recovered) = match survey(fs, path)? {
             Standing::Store => self.recover()?,
+            _ if self.create == Create::Never => return Err(not_a_store(path, NOTHING_HERE)),
             _ => self.make()?,
         };
         if !recovered.was_closed && !self.breaks(Sabotage::ManifestNotRenewed) {

@@ -15,8 +15,8 @@ use ondisk_fs::Held;
 use ondisk_log::{Log, Lsn, Receipt, Step, SyncMode, Ticket};
 
 use crate::alarm::Alarm;
+use crate::batch::Batch;
 use crate::checkpoint::Checkpointer;
-use crate::commit::Commit;
 use crate::error::Error;
 use crate::keyspace::{Frozen, Keyspace};
 use crate::limits::Limits;
@@ -75,6 +75,8 @@ impl Store {
         settings: Settings,
         held: Box<dyn Held>,
     ) -> Self {
+        let counters = Counters::default();
+        counters.checkpoint.store(checkpointer.checkpoint().0, Ordering::Relaxed);
         let store = Self {
             log,
             keyspace,
@@ -82,7 +84,7 @@ impl Store {
             alarm: Alarm::default(),
             freezing: RwLock::new(()),
             checkpointer: Mutex::new(checkpointer),
-            counters: Counters::default(),
+            counters,
             closed: AtomicBool::new(false),
             held: Mutex::new(Some(held)),
         };
@@ -112,11 +114,13 @@ impl Store {
 
     /// Gives a commit its place. It is visible when it is acknowledged, and that is when
     /// [`acknowledge`](Self::acknowledge) has returned.
-    pub(crate) fn begin(&self, commit: &Commit, mode: SyncMode) -> Result<Ticket, Error> {
+    pub(crate) fn begin(&self, batch: Batch, mode: SyncMode) -> Result<Ticket, Error> {
         self.check_open()?;
+        self.settings.limits.check_batch(&batch)?;
+        let commit = batch.ops.finish();
         self.make_room()?;
         let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
-        let insert = |lsn| self.keyspace.insert(lsn, commit);
+        let insert = |lsn| self.keyspace.insert(lsn, &commit);
         let ticket = self.log.join(commit.payload(), mode, insert)?;
         drop(no_freeze);
         let cost = commit.payload().len() as u64 + LEAST_COST;
@@ -136,16 +140,16 @@ impl Store {
 
     /// One bounded piece of background work: the log's own, then a checkpoint's where one is due.
     pub(crate) fn step(&self) -> Result<Step, Error> {
-        let logs = self.log.step()?;
+        // A checkpoint is taken further also where the log has no space for its next segment: it
+        // is what gives space back.
+        let logs = self.log.step();
         self.look_at_log();
         let mut checkpointer = self.checkpointer();
-        if !checkpointer.is_running() && !self.above(1, 2) {
-            return Ok(logs);
+        let due = checkpointer.is_running() || self.above(1, 2);
+        if due && checkpointer.step(self, || self.log.last())? == Step::Working {
+            return Ok(Step::Working);
         }
-        match checkpointer.step(self, || self.log.last())? {
-            Step::Idle => Ok(logs),
-            Step::Working => Ok(Step::Working),
-        }
+        Ok(logs?)
     }
 
     /// Takes all that is committed now over into the engine, and lets the log go.

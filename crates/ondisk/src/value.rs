@@ -9,7 +9,7 @@ use bytes::Bytes;
 /// A value. Dereferences to its bytes; a clone shares them.
 ///
 /// It may keep the memory of the commit that wrote it, so a value that is kept for long while
-/// others of its batch are not is better copied ([`to_vec`](<[u8]>::to_vec)).
+/// others of its batch are not is better copied, with `to_vec`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Value(Bytes);
 

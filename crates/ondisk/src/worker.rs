@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ondisk_log::{Lsn, Step};
 
-use crate::alarm::Woken;
+use crate::alarm::{Sleep, Woken};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -23,8 +23,10 @@ pub(crate) struct Worker(JoinHandle<()>);
 
 impl Worker {
     pub(crate) fn start(store: Arc<Store>) -> io::Result<Self> {
+        // Asked before the thread runs: by then there may be commits.
+        let found = store.log.last();
         let builder = std::thread::Builder::new().name("ondisk-worker".to_owned());
-        builder.spawn(move || Rounds::new(&store).run()).map(Self)
+        builder.spawn(move || Rounds::new(&store, found).run()).map(Self)
     }
 
     /// Waits for a worker that was told to stop.
@@ -47,23 +49,27 @@ struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    fn new(store: &'a Store) -> Self {
-        let seen = store.log.last();
-        // What an open found is durable, so there is nothing to bring to rest.
-        Self { store, seen, since: now(), at_rest: true, at_risk_since: None }
+    /// What the open `found` is durable, so there is nothing to bring to rest.
+    fn new(store: &'a Store, found: Lsn) -> Self {
+        Self { store, seen: found, since: now(), at_rest: true, at_risk_since: None }
     }
 
     fn run(mut self) {
         loop {
             let failed = self.work();
             self.look();
-            let alarm = &self.store.alarm;
+            let (alarm, log) = (&self.store.alarm, &self.store.log);
             let woken = if failed {
-                alarm.nap(Some(IDLE_AFTER)) // then it is tried again, not in a circle
+                // Then it is tried again, not in a circle.
+                alarm.sleep(Sleep::Deep, Some(IDLE_AFTER), || false)
             } else if self.at_rest {
-                alarm.sleep(|| self.store.log.last() > self.seen)
+                alarm.sleep(Sleep::Lightest, None, || log.last() > self.seen)
+            } else if self.at_risk_since.is_none() {
+                // A commit with a delay must be seen when it comes, for its time to run.
+                let at_risk = || log.durable() < log.acknowledged();
+                alarm.sleep(Sleep::Light, Some(self.patience()), at_risk)
             } else {
-                alarm.nap(Some(self.patience()))
+                alarm.sleep(Sleep::Deep, Some(self.patience()), || false)
             };
             if woken == Woken::Stopped {
                 return;

@@ -18,8 +18,8 @@ type Operation = (Key, Option<Vec<u8>>);
 enum Event {
     /// A batch of puts and deletes, in a mode.
     Commit(Vec<Operation>, SyncMode),
-    /// Several batches begun before the first is waited for.
-    Pipeline(Vec<Vec<Operation>>),
+    /// Several batches begun before the first is waited for, and a checkpoint in between or not.
+    Pipeline(Vec<Vec<Operation>>, bool),
     Range(Bound<Key>, Bound<Key>),
     Steps(u8),
     Checkpoint,
@@ -57,7 +57,8 @@ fn bound() -> impl Strategy<Value = Bound<Key>> {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         12 => (operations(), mode()).prop_map(|(ops, mode)| Event::Commit(ops, mode)),
-        2 => prop::collection::vec(operations(), 1..4).prop_map(Event::Pipeline),
+        2 => (prop::collection::vec(operations(), 1..4), any::<bool>())
+            .prop_map(|(batches, checkpoint)| Event::Pipeline(batches, checkpoint)),
         3 => (bound(), bound()).prop_map(|(lower, upper)| Event::Range(lower, upper)),
         4 => (1_u8..6).prop_map(Event::Steps),
         1 => Just(Event::Checkpoint),
@@ -89,9 +90,12 @@ impl Fixture {
                 check_receipt(receipt, *mode);
                 self.apply(ops);
             }
-            Event::Pipeline(batches) => {
+            Event::Pipeline(batches, checkpoint) => {
                 let begun: Vec<_> =
                     batches.iter().map(|ops| self.db.begin(batch(ops)).unwrap()).collect();
+                if *checkpoint {
+                    self.db.checkpoint().unwrap();
+                }
                 for (pending, ops) in begun.into_iter().zip(batches) {
                     pending.wait().unwrap();
                     self.apply(ops);

@@ -269,6 +269,22 @@ fn many_threads_on_a_real_disk() {
     assert_eq!(db.range(..).unwrap().map(|entry| entry.unwrap()).collect::<Vec<_>>(), before);
 }
 
+/// With a delay, the worker makes a commit durable that no other commit follows; without one it
+/// does when the store has been idle.
+#[test]
+fn the_worker_makes_the_last_commit_durable() {
+    for mode in ["batch:100,1ms", "batch:100", "none"] {
+        let fs = MemFs::new();
+        let db = Db::builder().file_system(fs.share()).first_segment(16 << 10).open("db").unwrap();
+        for _ in 0..2 {
+            let receipt = db.put_with("key", "value", mode.parse().unwrap()).unwrap();
+            while db.stats().durable < receipt.lsn {
+                std::thread::yield_now(); // for ever, when it never does
+            }
+        }
+    }
+}
+
 #[test]
 fn a_reader_works_in_a_copy_without_a_lock() {
     let fs = closed_store();
