@@ -229,14 +229,13 @@ impl Checkpointer {
     fn create(&mut self, store: &Store, through: Lsn) -> Result<DataWriter, Error> {
         let engine = store.keyspace.engine();
         let number = self.next_number;
-        if !store.breaks(Sabotage::NumberReused) {
-            self.next_number = self.next_number.saturating_add(1);
-        }
         if store.breaks(Sabotage::NumberReused) {
             let path = engine.dir().join(file_name(number));
             remove(engine.fs(), &path).map_err(Error::io(&path, "remove the data file"))?;
+        } else {
+            self.next_number = self.next_number.saturating_add(1);
         }
-        let (engine, manifest) = (store.keyspace.engine(), &self.manifest);
+        let manifest = &self.manifest;
         let identity = Identity { store: manifest.store, keyspace: manifest.keyspace, number };
         let span = Span { after: manifest.checkpoint, through };
         DataWriter::create(engine.fs(), engine.dir(), identity, span)

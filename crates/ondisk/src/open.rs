@@ -53,9 +53,7 @@ impl Opening<'_> {
             (Standing::HalfMade, Create::IfMissing) => {}
             (Standing::HalfMade, Create::Never) => return Err(not_a_store(path, HALF_MADE)),
             (_, Create::Never) => return Err(not_a_store(path, NOTHING_HERE)),
-            (Standing::Absent, Create::IfMissing) => {
-                create_dir_durable(fs, path).map_err(Error::io(path, "make the directory"))?;
-            }
+            (Standing::Absent, Create::IfMissing) => make_dir(fs, path)?,
         }
         let held = fs.lock(&lock_path(path), LockMode::Exclusive).map_err(Error::lock(path))?;
         // Again, under the lock: somebody may have made the store meanwhile.
@@ -64,8 +62,10 @@ impl Opening<'_> {
             _ if self.create == Create::Never => return Err(not_a_store(path, NOTHING_HERE)),
             _ => self.make()?,
         };
-        if !recovered.was_closed && !self.breaks(Sabotage::ManifestNotRenewed) {
-            // What a process that died put there may stand in the cache alone.
+        // What a process that died put there may stand in the cache alone; so may a manifest of
+        // which the log was never told: putting it in place may have failed at the last step.
+        let told = recovered.was_closed && manifest.checkpoint == recovered.checkpoint;
+        if !told && !self.breaks(Sabotage::ManifestNotRenewed) {
             engine.install(&manifest)?;
         }
         // Only now: no manifest that a cut can bring back names them.
@@ -90,10 +90,12 @@ impl Opening<'_> {
     /// Makes a store. A cut before the last step leaves one that is half made.
     fn make(&self) -> Result<Opened, Error> {
         let (fs, path) = (&*self.fs, self.path);
+        // Its name too, if it is here already: whoever made it may not have synced that.
+        make_dir(fs, path)?;
         let new = Log::create(Arc::clone(&self.fs), &log_dir(path), self.store_id, self.log)?;
         let (keyspaces, dir) = (keyspaces_dir(path), keyspace_dir(path));
-        create_dir_durable(fs, &keyspaces).map_err(Error::io(&keyspaces, "make the directory"))?;
-        create_dir_durable(fs, &dir).map_err(Error::io(&dir, "make the directory"))?;
+        make_dir(fs, &keyspaces)?;
+        make_dir(fs, &dir)?;
         let manifest = Manifest::new(new.store_id(), DEFAULT_KEYSPACE);
         if self.breaks(Sabotage::FirstManifestNotSynced) {
             let path = dir.join(MANIFEST);
@@ -131,6 +133,11 @@ impl Opening<'_> {
         check_together(&dir, &manifest, &recovered)?;
         Ok((log, engine, manifest, replayed, recovered))
     }
+}
+
+/// Makes a directory, durably, if it is not there; its parents are the caller's.
+fn make_dir(fs: &dyn FileSystem, path: &Path) -> Result<(), Error> {
+    create_dir_durable(fs, path).map_err(Error::io(path, "make the directory")).map(drop)
 }
 
 /// What the open of a store finds that was made a moment ago.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use ondisk::{Background, Batch, Builder, Db, Error, LogError, Step, SyncMode};
-use ondisk_sim::{Fault, MemFs};
+use ondisk_sim::model::POSIX;
+use ondisk_sim::{Budget, Crash, CrashFs, Fault, MemFs, Tally, Verdict, Where};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -116,6 +117,19 @@ impl Life {
         db.close().unwrap();
         drop(self.open());
         assert_eq!(ondisk::check(&self.fs, "db").unwrap().findings, []);
+        self.cut();
+    }
+
+    /// The power is cut at the end: all that the last open served is owed.
+    fn cut(&self) {
+        let crash = Crash::new(&POSIX, self.fs.history());
+        let mut verify = |fs: &CrashFs| -> Verdict {
+            let db = builder(fs).open("db").map_err(|error| error.to_string())?;
+            if contents(&db) == self.owed { Ok(()) } else { Err("other contents".into()) }
+        };
+        let budget = Budget::per_cut(4);
+        let report = crash.explore(Where::AtTheEnd, budget, &Tally::new(), &mut verify);
+        report.into_result().unwrap_or_else(|lost| panic!("{:?}: {lost}", self.failures));
     }
 }
 

@@ -150,7 +150,7 @@ fn cut(run: &Run, model: &Model, further: u32, budget: Budget, tally: &Tally) ->
 /// A name, and what happens before the cut.
 type Shape = (&'static str, fn(&mut Run));
 
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 8] = [
     ("checkpoints", |run| {
         let db = run.open();
         for _ in 0..3 {
@@ -196,6 +196,15 @@ const SHAPES: [Shape; 7] = [
         run.commits(&db, 3, SyncMode::Sync);
         run.failed_install(&db);
         run.kill();
+        let db = run.open();
+        run.checkpoint(&db);
+        run.commit(&db, SyncMode::Sync);
+    }),
+    ("a failed install and a close", |run| {
+        let db = run.open();
+        run.commits(&db, 3, SyncMode::Sync);
+        run.failed_install(&db);
+        run.close(&db);
         let db = run.open();
         run.checkpoint(&db);
         run.commit(&db, SyncMode::Sync);
