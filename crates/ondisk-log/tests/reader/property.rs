@@ -268,7 +268,7 @@ fn goes_on(log: &Log, shelf: &Shelf, records: &Records) {
     let lsn = log.append(b"one more", SyncMode::Sync).unwrap().lsn;
     let (_, mut again) = lives::read(shelf).unwrap();
     assert_eq!(again.pop(), Some((lsn.0, b"one more".to_vec())));
-    assert_eq!(again, records);
+    assert_eq!(&again, records);
 }
 
 /// Fields of an anchor, each small, or as large as can be.

@@ -46,6 +46,8 @@ pub(crate) struct Made {
     pub(crate) shelf: Shelf,
     /// Every payload that ever got an LSN, those that a cut took included.
     pub(crate) written: BTreeMap<u64, Vec<u8>>,
+    /// What each block of each file held before, as often as it changed.
+    pub(crate) former: BTreeMap<(PathBuf, usize), Vec<Vec<u8>>>,
 }
 
 pub(crate) const fn options(largest: u64, sabotage: Option<Sabotage>) -> LogOptions {
@@ -58,7 +60,8 @@ pub(crate) fn make(store: [u8; 16], largest: u64, lives: &[Life]) -> Made {
     let options = options(largest, None);
     let new = Log::create(shelf.share(), Path::new(DIR), StoreId(store), options);
     let mut log = new.unwrap().finish().unwrap();
-    let mut written = BTreeMap::new();
+    let mut made = Made { shelf: shelf.clone(), written: BTreeMap::new(), former: BTreeMap::new() };
+    let mut seen = BTreeMap::new();
     for (number, life) in lives.iter().enumerate() {
         if number > 0 {
             drop(log);
@@ -68,14 +71,31 @@ pub(crate) fn make(store: [u8; 16], largest: u64, lives: &[Life]) -> Made {
         for i in 0..life.commits {
             let payload = payload(store, number, i, life.len);
             let receipt = log.append(&payload, (life.mode)(i)).unwrap();
-            written.insert(receipt.lsn.0, payload);
+            made.written.insert(receipt.lsn.0, payload);
+            made.remember(&mut seen);
         }
         finish(&log, life.end);
+        made.remember(&mut seen);
         if let End::Tear(from_last) = life.end {
-            tear(&shelf, written.values().rev().nth(from_last).unwrap());
+            tear(&shelf, made.written.values().rev().nth(from_last).unwrap());
+            made.remember(&mut seen);
         }
     }
-    Made { shelf, written }
+    made
+}
+
+impl Made {
+    /// Takes note of what the blocks held that have changed since the last time.
+    fn remember(&mut self, seen: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for path in self.shelf.paths() {
+            let now = self.shelf.get(&path);
+            let before = seen.insert(path.clone(), now.clone()).unwrap_or_default();
+            let blocks = before.chunks(4096).zip(now.chunks(4096)).enumerate();
+            for (block, (before, _)) in blocks.filter(|(_, (before, now))| before != now) {
+                self.former.entry((path.clone(), block)).or_default().push(before.to_vec());
+            }
+        }
+    }
 }
 
 fn payload(store: [u8; 16], life: usize, i: u64, len: usize) -> Vec<u8> {
