@@ -152,9 +152,8 @@ impl GroupReader {
         Ok(group)
     }
 
-    /// Whether the bytes from the last group's end up to `to` are zeros.
+    /// Whether the bytes from the last group's end up to `to` are there, and zeros.
     pub(crate) fn padding_is_zero(&mut self, to: u64) -> Result<bool, LogError> {
-        let to = to.min(self.size);
         let len = usize::try_from(to.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let at = self.at;
         Ok(self.ensure(at, len)?.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)))

@@ -206,7 +206,9 @@ pub fn judge(owed: &Owed, notes: &[Note], served: &Content) -> Result<u32, Strin
         other => {
             let before = owed.base.get(COUNTER).and_then(|value| Id::of(value));
             if other != before {
-                return Err(format!("the last commit is {other:?}; an earlier life served {before:?}"));
+                return Err(format!(
+                    "the last commit is {other:?}; an earlier life served {before:?}"
+                ));
             }
             0
         }

@@ -11,7 +11,7 @@ use std::io;
 
 use ondisk_log::{LogError, LogOptions, Sabotage, SyncMode};
 use ondisk_sim::{
-    Budget, Crash, CrashFs, Failure, Fault, MemFs, Model, Report, Tally, Target, Where,
+    Budget, Crash, CrashFs, Failure, Fault, MemFs, Model, Place, Report, Tally, Target, Where,
 };
 
 use crate::log_life::{Op, Owed, batch, judge, live, next_owed, open};
@@ -19,6 +19,9 @@ use crate::stage::{Note, Stage, last_chapter, notes};
 
 /// How many commits [`batch`] may have at risk here.
 const BATCH: u32 = 5;
+
+/// Lengths of payloads, in bytes.
+const LENS: [usize; 4] = [20, 100, 700, 3000];
 
 /// A shape of workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +91,7 @@ pub struct Depth {
 impl Default for Depth {
     fn default() -> Self {
         let places = Where::AtSyncs;
-        Self { first: 40, further: 6, further_run: 120, every: 9, lives: 3, places }
+        Self { first: 12, further: 3, further_run: 24, every: 4, lives: 3, places }
     }
 }
 
@@ -166,26 +169,30 @@ impl Run {
         Ok((fs, past))
     }
 
-    fn open_and_live(
-        &self,
-        fs: &MemFs,
-        past: &mut Vec<Owed>,
-        life: u8,
-    ) -> Result<(), LogError> {
+    fn open_and_live(&self, fs: &MemFs, past: &mut Vec<Owed>, life: u8) -> Result<(), LogError> {
         let (log, served) = open(fs, self.options())?;
         let before = notes(&fs.history().acks);
         past.push(self.chapter(past, &before, served, life));
         fs.note(&Note::Opened);
         if self.shape.ends == Ends::FailedSync && life == 1 {
-            let nth = 1 + self.seed % 6;
-            let fault = Fault::next(Target::Syncs, io::ErrorKind::Other);
-            fs.inject(Fault { nth, ..fault });
+            // Now a sync of any kind, now one of a group that shares its blocks with others.
+            let (target, nth) = match self.seed % 2 {
+                0 => (Target::Only(Place::SyncData), 1 + self.seed / 2 % 3),
+                _ => (Target::Syncs, 1 + self.seed / 2 % 6),
+            };
+            fs.inject(Fault { nth, ..Fault::next(target, io::ErrorKind::Other) });
         }
         live(fs, &log, life, &self.ops(life)).map(drop)
     }
 
     /// What is owed once an opening has returned.
-    fn chapter(&self, past: &[Owed], notes: &[Note], served: crate::log_life::Served, life: u8) -> Owed {
+    fn chapter(
+        &self,
+        past: &[Owed],
+        notes: &[Note],
+        served: crate::log_life::Served,
+        life: u8,
+    ) -> Owed {
         let (_, last) = last_chapter(notes);
         match past.last() {
             Some(before) => Owed { life, ..next_owed(before, last, served, self.at_risk()) },
@@ -239,19 +246,22 @@ impl Run {
         let count = if life == 1 { self.shape.ops } else { self.shape.ops / 2 };
         let mut ops = Vec::new();
         for _ in 0..count {
-            let len = if self.shape.equal { 600 } else { [20, 100, 700, 3000][random.below(4)] };
+            // Where modes mix, segments fill soon: a group that must be durable then often begins
+            // one, behind commits that need not be.
+            let lens = if self.shape.mode.is_none() { [20, 700, 3000, 3000] } else { LENS };
+            let len = if self.shape.equal { 600 } else { lens[random.below(4)] };
             let mode = match (self.shape.mode, random.below(3)) {
                 (Some(Mode::Sync), _) | (None, 0) => SyncMode::Sync,
                 (Some(Mode::Batch), _) | (None, 1) => batch(BATCH),
                 (Some(Mode::None) | None, _) => SyncMode::None,
             };
-            let op = match random.below(20) {
-                0 => Op::Together(2 + u32::try_from(random.below(2)).unwrap_or(0), len),
+            let op = match random.below(18) {
+                0 => Op::Together(2 + u32::try_from(random.below(2)).unwrap_or(0), len.min(1000)),
                 1 => Op::Sync,
                 2 => Op::Idle,
                 3 | 4 => Op::Work,
                 5 => Op::Checkpoint,
-                6 => {
+                6..=8 => {
                     ops.push(Op::Checkpoint);
                     Op::Truncate
                 }

@@ -53,7 +53,8 @@ fn unsafe_is_named(source: &Source) -> Option<String> {
 }
 
 fn nothing_is_left(source: &Source) -> Option<String> {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("XX", "X")];
+    let marks =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("XX", "X")];
     let mark = marks.iter().find(|mark| source.text.contains(**mark))?;
     Some(format!("holds {mark}"))
 }
