@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use ondisk::sabotage::Sabotage;
-use ondisk::{Background, Batch, Builder, Db, SyncMode};
+use ondisk::{Background, Batch, Builder, Db, Step, SyncMode};
 use ondisk_fs::FileSystem;
 use ondisk_sim::model::{EXT4, POSIX, STRICT};
 use ondisk_sim::{
@@ -245,7 +245,7 @@ fn each_broken_rule_is_found_out() {
     let elsewhere = [
         Sabotage::UnacknowledgedVisible, // reads: below
         Sabotage::SumsIgnored,           // rot: below
-        Sabotage::FrozenForgotten,       // reads: tests/model.rs
+        Sabotage::FrozenForgotten,       // reads: below
     ];
     let found = Sabotage::ALL.into_iter().filter(|rule| !elsewhere.contains(rule));
     let mut missed = BTreeSet::new();
@@ -272,10 +272,25 @@ fn unacknowledged_is_unseen(broken: Option<Sabotage>) -> bool {
     !seen
 }
 
+/// What was acknowledged is seen at every step of a checkpoint.
+fn acknowledged_is_seen(broken: Option<Sabotage>) -> bool {
+    let fs = MemFs::new();
+    let db = builder(&fs, broken).open("db").unwrap();
+    db.put("key", [7; 3000]).unwrap();
+    let mut seen = true;
+    while db.step().unwrap() == Step::Working {
+        seen &= db.get("key").unwrap().is_some() && db.range(..).unwrap().count() == 1;
+    }
+    assert_eq!(db.stats().checkpoints, 1);
+    seen
+}
+
 #[test]
 fn reads_see_what_is_acknowledged() {
     assert!(unacknowledged_is_unseen(None));
     assert!(!unacknowledged_is_unseen(Some(Sabotage::UnacknowledgedVisible)));
+    assert!(acknowledged_is_seen(None));
+    assert!(!acknowledged_is_seen(Some(Sabotage::FrozenForgotten)));
 }
 
 /// A bit that rots in a data file is noticed by the read that would give it out.
