@@ -22,7 +22,7 @@ use self::promise::PowerCuts;
 use crate::exit::{Exit, Failure};
 use crate::out::{Out, Paint, Progress};
 
-/// Show in three acts what "recorded" means: the lie, the price, the promise.
+/// Show what "recorded" is worth: the lie, the price, the promise.
 ///
 /// The lie: the program that everybody copies (open, write, print "recorded") on a simulated disk,
 /// killed, crashed, and its plug pulled: what is there afterwards. The price: each sync mode of the

@@ -19,8 +19,8 @@ const GROUPS: [(&str, &[&str]); 3] = [
 const TEMPLATE: &str = "{name}: {about}\n\n{usage-heading} {usage}{after-help}\n";
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 fine; 1 findings, damage or loss; 2 usage or input error; 3 could not judge.
-Results are on standard output, talk is on standard error; NO_COLOR is honoured.
+Exit codes: 0 fine; 1 findings, damage or loss; 2 usage or input error;
+3 could not judge. Results are on standard output, talk is on standard error.
 
 Next: ondisk demo";
 
@@ -70,6 +70,12 @@ mod tests {
             assert!(help.contains("Exit codes:"), "no exit codes:\n{help}");
             assert!(help.trim_end().lines().last().is_some_and(|last| last.starts_with("Next: ")));
         }
+    }
+
+    #[test]
+    fn the_front_page_is_not_wrapped() {
+        let page = front_page(&Cli::command());
+        assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::argument::say_above_watermark;
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
 
-/// Print what a store says of itself: keys, bytes, the log and its segments.
+/// Print what a store says of itself: commits, the log, data files.
 ///
 /// Writes nothing, and works in a read-only directory.
 #[derive(Debug, clap::Args)]
