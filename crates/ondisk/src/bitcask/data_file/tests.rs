@@ -1,8 +1,8 @@
 //! Data files come back as they were written, and every flipped bit is noticed.
 
-use ondisk_fs::FileSystem;
-use ondisk_sim::MemFs;
+use ondisk_fs::{FileSystem, OsFs};
 use proptest::prelude::*;
+use tempfile::TempDir;
 
 use super::scan::{Depth, Scan};
 use super::*;
@@ -23,20 +23,40 @@ fn entries() -> impl Strategy<Value = Entries> {
         .prop_map(|map| map.into_iter().map(|(key, (lsn, value))| (key, lsn, value)).collect())
 }
 
-fn write(fs: &MemFs, entries: &Entries) -> (DataFileRecord, Vec<Place>) {
-    let mut writer = DataWriter::create(fs, Path::new(""), identity(), SPAN).unwrap();
+/// A directory for one file.
+struct Shelf(TempDir);
+
+impl Shelf {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, access: Access) -> Arc<dyn File> {
+        OsFs.open(&self.0.path().join("0000000003.data"), access).unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let file = self.file(Access::Read);
+        let mut bytes = vec![0; usize::try_from(file.size().unwrap()).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+}
+
+fn write(shelf: &Shelf, entries: &Entries) -> (DataFileRecord, Vec<Place>) {
+    let mut writer = DataWriter::create(&OsFs, shelf.0.path(), identity(), SPAN).unwrap();
     let places =
         entries.iter().map(|(key, lsn, value)| writer.push(*lsn, key, value.as_deref()).unwrap());
     let places = places.collect();
     (writer.finish(Sync::Done).unwrap().0, places)
 }
 
-fn open(fs: &dyn FileSystem, record: DataFileRecord) -> Result<(DataFile, Span), Error> {
-    DataFile::open(fs, Path::new(""), identity(), record, Sums::Checked)
+fn open(shelf: &Shelf, record: DataFileRecord) -> Result<(DataFile, Span), Error> {
+    DataFile::open(&OsFs, shelf.0.path(), identity(), record, Sums::Checked)
 }
 
-fn scan(fs: &dyn FileSystem, record: DataFileRecord, depth: Depth) -> Result<Entries, Error> {
-    let (data, span) = open(fs, record)?;
+fn scan(shelf: &Shelf, record: DataFileRecord, depth: Depth) -> Result<Entries, Error> {
+    let (data, span) = open(shelf, record)?;
     let mut scan = Scan::new(&data, record, span, depth);
     let mut entries = Entries::new();
     while let Some(entry) = scan.next()? {
@@ -58,15 +78,17 @@ fn long_entries() -> Entries {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     #[test]
     fn what_is_written_is_read(entries in entries()) {
-        let fs = MemFs::new();
-        let (record, places) = write(&fs, &entries);
-        prop_assert_eq!(record.len, fs.read("0000000003.data").unwrap().len() as u64);
-        prop_assert_eq!(record.crc, crc32c(&fs.read("0000000003.data").unwrap()));
-        prop_assert_eq!(&scan(&fs, record, Depth::Keys).unwrap(), &entries);
-        prop_assert_eq!(&scan(&fs, record, Depth::All).unwrap(), &entries);
-        let (data, _) = open(&fs, record).unwrap();
+        let shelf = Shelf::new();
+        let (record, places) = write(&shelf, &entries);
+        prop_assert_eq!(record.len, shelf.bytes().len() as u64);
+        prop_assert_eq!(record.crc, crc32c(&shelf.bytes()));
+        prop_assert_eq!(&scan(&shelf, record, Depth::Keys).unwrap(), &entries);
+        prop_assert_eq!(&scan(&shelf, record, Depth::All).unwrap(), &entries);
+        let (data, _) = open(&shelf, record).unwrap();
         for ((key, _, value), place) in entries.iter().zip(places) {
             if let Some(value) = value {
                 prop_assert_eq!(&data.read(key, place).unwrap(), value);
@@ -78,14 +100,17 @@ proptest! {
 
     #[test]
     fn every_flipped_bit_is_damage(entries in entries()) {
-        let fs = MemFs::new();
-        let (record, _) = write(&fs, &entries);
+        let shelf = Shelf::new();
+        let (record, _) = write(&shelf, &entries);
+        let (bytes, file) = (shelf.bytes(), shelf.file(Access::ReadWrite));
         for bit in 0..record.len * 8 {
-            let flipped = fs.fork();
-            flipped.rot("0000000003.data", bit / 8, (bit % 8) as u8).unwrap();
-            let error = scan(&flipped, record, Depth::All).expect_err("a flipped bit");
+            let byte = bytes[usize::try_from(bit / 8).unwrap()];
+            file.write_all_at(&[byte ^ (1 << (bit % 8))], bit / 8).unwrap();
+            let error = scan(&shelf, record, Depth::All).expect_err("a flipped bit");
             prop_assert!(error.is_damage(), "bit {bit}: {error}");
+            file.write_all_at(&[byte], bit / 8).unwrap();
         }
+        prop_assert!(scan(&shelf, record, Depth::All).is_ok());
     }
 
     #[test]
@@ -94,28 +119,29 @@ proptest! {
     ) {
         // Behind a header that is whole, so that the noise is read as entries.
         let bytes = [Header::new(identity(), SPAN).as_bytes(), &noise].concat();
-        let fs = MemFs::new();
-        fs.create_new(Path::new("0000000003.data")).unwrap().write_all_at(&bytes, 0).unwrap();
+        let shelf = Shelf::new();
+        let path = shelf.0.path().join("0000000003.data");
+        OsFs.create_new(&path).unwrap().write_all_at(&bytes, 0).unwrap();
         let record = DataFileRecord { number: 3, len: bytes.len() as u64, entries, crc: 0 };
-        scan(&fs, record, Depth::Keys).ok();
-        scan(&fs, record, Depth::All).ok();
+        scan(&shelf, record, Depth::Keys).ok();
+        scan(&shelf, record, Depth::All).ok();
     }
 }
 
 #[test]
 fn long_keys_and_values_pass_through_the_window() {
-    let fs = MemFs::new();
-    let (record, _) = write(&fs, &long_entries());
-    assert_eq!(scan(&fs, record, Depth::Keys).unwrap(), long_entries());
-    assert_eq!(scan(&fs, record, Depth::All).unwrap(), long_entries());
+    let shelf = Shelf::new();
+    let (record, _) = write(&shelf, &long_entries());
+    assert_eq!(scan(&shelf, record, Depth::Keys).unwrap(), long_entries());
+    assert_eq!(scan(&shelf, record, Depth::All).unwrap(), long_entries());
 }
 
 #[test]
 fn a_file_of_another_place_is_refused() {
-    let fs = MemFs::new();
-    let (record, _) = write(&fs, &long_entries());
+    let shelf = Shelf::new();
+    let (record, _) = write(&shelf, &long_entries());
     let refused = |identity: Identity| {
-        let opened = DataFile::open(&fs, Path::new(""), identity, record, Sums::Checked);
+        let opened = DataFile::open(&OsFs, shelf.0.path(), identity, record, Sums::Checked);
         match opened.unwrap_err() {
             Error::Damaged { damage: Damage::Elsewhere(field), .. } => field,
             other => panic!("{other}"),
@@ -123,20 +149,20 @@ fn a_file_of_another_place_is_refused() {
     };
     assert_eq!(refused(Identity { store: StoreId([8; 16]), ..identity() }), "store");
     assert_eq!(refused(Identity { keyspace: 1, ..identity() }), "keyspace");
-    let name = |number| PathBuf::from(file_name(number));
-    fs.rename(&name(3), &name(4)).unwrap();
+    let name = |number| shelf.0.path().join(file_name(number));
+    OsFs.rename(&name(3), &name(4)).unwrap();
     assert_eq!(refused(Identity { number: 4, ..identity() }), "number");
-    let missing = open(&fs, record).unwrap_err();
+    let missing = open(&shelf, record).unwrap_err();
     assert!(matches!(missing, Error::Damaged { damage: Damage::Missing, .. }), "{missing}");
 }
 
 #[test]
 fn entries_of_other_commits_out_of_order_or_missing_are_refused() {
     let damage = |entries: &Entries, change: fn(&mut DataFileRecord)| {
-        let fs = MemFs::new();
-        let (mut record, _) = write(&fs, entries);
+        let shelf = Shelf::new();
+        let (mut record, _) = write(&shelf, entries);
         change(&mut record);
-        match scan(&fs, record, Depth::All).unwrap_err() {
+        match scan(&shelf, record, Depth::All).unwrap_err() {
             Error::Damaged { damage, .. } => damage,
             other => panic!("{other}"),
         }
