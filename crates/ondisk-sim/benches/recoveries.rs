@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use ondisk_fs::{Access, BLOCK, Blocks, File, FileSystem};
 use ondisk_sim::model::{EXT4, POSIX, STRICT};
-use ondisk_sim::{Budget, Crash, CrashFs, MemFs, Tally, Verdict, Where};
+use ondisk_sim::{Budget, Crash, CrashFs, MemFs, Report, Tally, Verdict, Where};
 
 const SEGMENT: usize = 64 * 1024;
 const RECORDS: usize = 64;
@@ -117,27 +117,40 @@ fn recover(fs: &CrashFs, shape: Shape, buf: &mut [u8]) -> Verdict {
     }
 }
 
+/// Explores each cut of each life down to a depth; recovery writes, so it can be cut.
+fn lives(crash: &Crash, depth: u32, shape: Shape, buf: &mut [u8], tally: &Tally) -> Report {
+    let budget = Budget { per_cut: if depth == 1 { 2000 } else { 12 }, per_run: 60_000, seed: 1 };
+    crash.explore(Where::AtSyncs, budget, tally, &mut |fs| {
+        recover(fs, shape, buf)?;
+        if depth > 1 {
+            let further = Crash::of_life(crash.model(), fs);
+            lives(&further, depth - 1, shape, buf, tally).into_result()?;
+        }
+        Ok(())
+    })
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn main() {
     let mut buf = vec![0; SEGMENT];
-    for shape in [Shape::Durable, Shape::DurableByBlock, Shape::Append, Shape::Unsynced] {
+    let shapes = [Shape::Durable, Shape::DurableByBlock, Shape::Append, Shape::Unsynced];
+    for (shape, depth) in shapes.into_iter().flat_map(|shape| [(shape, 1), (shape, 3)]) {
         let history = workload(shape).history();
         for model in [STRICT, EXT4, POSIX] {
             let start = Instant::now();
             let crash = Crash::new(&model, history.clone());
             let made = start.elapsed();
             let tally = Tally::new();
-            let budget = Budget { per_cut: 2000, per_run: 60_000, seed: 1 };
             let start = Instant::now();
-            let report = crash
-                .explore(Where::AtSyncs, budget, &tally, &mut |fs| recover(fs, shape, &mut buf));
+            let report = lives(&crash, depth, shape, &mut buf, &tally);
             let seconds = start.elapsed().as_secs_f64();
-            let shape = format!("{shape:?}");
             #[expect(clippy::cast_precision_loss, reason = "a rate is printed with few digits")]
-            let rate = report.recoveries as f64 / seconds;
+            let rate = tally.recoveries() as f64 / seconds;
             println!(
-                "{shape:15} {model:7} {rate:8.0} recoveries/s ({:7}; effects in {:6.0} µs) {report}",
-                report.recoveries,
+                "{:15} {depth} lives {model:7} {rate:8.0} recoveries/s ({:7}, {:6} states; effects in {:5.0} µs) {report}",
+                format!("{shape:?}"),
+                tally.recoveries(),
+                tally.states(),
                 made.as_secs_f64() * 1e6
             );
             if let Some(failure) = report.failure {

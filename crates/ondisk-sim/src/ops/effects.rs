@@ -63,6 +63,8 @@ pub(crate) struct Effect {
     floor: At,
     /// A sync that was to make it durable failed at this.
     dropped: At,
+    /// The page cache forgot it at this, and it never came to the media.
+    evicted: At,
     /// It is a link of the one chain that the model has.
     chained: bool,
 }
@@ -142,6 +144,7 @@ impl Effects {
     pub(crate) fn states(&self, cut: At) -> Vec<State> {
         let state = |effect: &Effect| match effect {
             _ if effect.made >= cut => State::Out,
+            _ if effect.evicted < cut => State::Out,
             _ if effect.floor < cut => State::In,
             _ if effect.dropped < cut => State::Loose,
             _ => State::Open,

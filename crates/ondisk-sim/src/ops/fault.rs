@@ -106,8 +106,8 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// It fails with an error of this kind. A write then wrote nothing; a sync then made nothing
-    /// durable, and the data that it was for is clean in the page cache: readable until the next
-    /// cut, covered by no later sync.
+    /// durable, and the data that it was for is clean in the page cache: covered by no later sync,
+    /// and readable until the next cut or [`MemFs::evict`](crate::MemFs::evict).
     Error(io::ErrorKind),
     /// A write takes this many bytes alone and says so; other calls are as ever. A durable write
     /// has no way to say so: it fails with [`io::ErrorKind::Other`], these bytes being written.

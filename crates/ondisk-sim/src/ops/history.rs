@@ -157,6 +157,14 @@ pub enum What {
         /// The directory.
         ino: Ino,
     },
+    /// Pages forgotten that a failed sync had left clean: what is read from here on shows that
+    /// their data never came to the media.
+    Evict {
+        /// The file.
+        ino: Ino,
+        /// The blocks.
+        blocks: Vec<u32>,
+    },
     /// A bit of the media that changed by itself.
     Rot {
         /// The file.
@@ -282,6 +290,7 @@ impl What {
             Self::Sync { kind: SyncKind::Data, .. } => "sync_data",
             Self::Sync { kind: SyncKind::All, .. } => "sync_all",
             Self::SyncDir { .. } => "sync_dir",
+            Self::Evict { .. } => "evict",
             Self::Rot { .. } => "rot",
         }
     }

@@ -23,8 +23,10 @@ use super::store::{BlockId, Bytes, Store};
 
 mod part;
 mod space;
+mod writeback;
 
 use part::{Part, block_of, clamp, parts};
+use writeback::Writeback;
 
 /// A file may have no more blocks than this: 4 TiB, far above what a test writes.
 const LARGEST_FILE: u64 = 1 << 42;
@@ -50,6 +52,7 @@ pub(super) struct LiveNode {
     links: u32,
     /// How often write-back of it failed.
     pub(super) failed: u32,
+    writeback: Writeback,
     /// The path by which it was first reached.
     path: Option<Arc<Path>>,
 }
@@ -67,6 +70,7 @@ impl LiveNode {
             listed: fresh,
             links: 1,
             failed: 0,
+            writeback: Writeback::default(),
             path: None,
         }
     }
@@ -392,6 +396,7 @@ impl Live {
         let first = self.versions.len();
         for part in parts(offset, buf.len()) {
             let id = self.overwrite(ino, &part, &buf[part.bytes.clone()]);
+            self.nodes[ino.index()].writeback.written(part.block, how);
             self.versions.push(Version { block: part.block, content: id });
         }
         if !buf.is_empty() {
@@ -428,8 +433,10 @@ impl Live {
             && old != BlockId::HOLE
             && self.store.bytes(old)[part.range.clone()] == *bytes
         {
+            self.nodes[ino.index()].writeback.dirty(part.block, old);
             return old;
         }
+        self.nodes[ino.index()].writeback.dirty(part.block, old.unwrap_or(UNKNOWN));
         let mut content: Bytes = old.map_or([0; BLOCK], |old| *self.store.bytes(old));
         content[part.range.clone()].copy_from_slice(bytes);
         let id = self.store.push(&content, self.writer(ino, part));
@@ -476,6 +483,7 @@ impl Live {
             node.cells.truncate(blocks as usize);
             node.media_blocks = node.media_blocks.min(blocks);
             node.reserved = node.reserved.min(blocks);
+            node.writeback.cut(block_of(len));
         }
         node.len = Some(len);
         self.record(What::SetLen { ino, old_len, len }, Ok(0));
@@ -501,8 +509,10 @@ impl Live {
     }
 
     pub(super) fn sync(&mut self, ino: Ino, kind: SyncKind, result: Result<(), io::ErrorKind>) {
+        let node = &mut self.nodes[ino.index()];
+        node.writeback.synced(result.is_ok());
         if result.is_err() {
-            self.nodes[ino.index()].failed += 1;
+            node.failed += 1;
         }
         self.record(What::Sync { ino, kind }, result.map(|()| 0));
     }

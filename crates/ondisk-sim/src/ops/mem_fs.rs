@@ -140,6 +140,12 @@ impl MemFs {
         self.lock().honest = !lies;
     }
 
+    /// Forgets every page that a failed sync has left clean, as a kernel short of memory does: a
+    /// read shows what is on the media again, though no descriptor is told.
+    pub fn evict(&self) {
+        self.lock().evict();
+    }
+
     /// Flips one bit of a file on the media, and in the page cache too. No sync is needed and no
     /// cut takes it back. The block must be durable: bits rot where they lie.
     ///

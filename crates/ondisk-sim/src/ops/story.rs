@@ -174,7 +174,10 @@ fn words(cut: &Cut<'_>, call: &Call) -> String {
         What::SetLen { ino, len, .. } | What::Allocate { ino, len, .. } => {
             format!("{head} {} to {len}", path(cut, *ino))
         }
-        What::Sync { ino, .. } | What::SyncDir { ino } | What::Rot { ino, .. } => {
+        What::Sync { ino, .. }
+        | What::SyncDir { ino }
+        | What::Evict { ino, .. }
+        | What::Rot { ino, .. } => {
             format!("{head} {}", path(cut, *ino))
         }
     }

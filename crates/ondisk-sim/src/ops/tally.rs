@@ -31,8 +31,9 @@ pub struct Tally {
 struct Counts {
     shape: String,
     seen: BTreeSet<StateId>,
-    /// Those of `seen` whose check is still running, counted ahead of what it explores.
-    running: BTreeSet<StateId>,
+    /// Those of `seen` whose check is still running, counted ahead of what it explores; with the
+    /// life that began with them, since a further life may show the same state.
+    running: BTreeSet<(StateId, u32)>,
     groups: BTreeMap<Group, u64>,
     recoveries: u64,
 }
@@ -51,19 +52,19 @@ impl Tally {
 
     /// Counts a state after its check has run; says whether it is a new one.
     pub fn count(&self, fs: &CrashFs) -> bool {
-        let id = fs.id();
+        let (id, life) = (fs.id(), fs.life());
         let mut counts = self.lock();
         counts.recoveries += 1;
-        counts.running.remove(&id) || counts.add(id, fs)
+        counts.running.remove(&(id, life)) || counts.add(id, fs)
     }
 
     /// Counts a state whose further life is explored before its own check ends: it is met on the
     /// shorter way first.
     pub(super) fn count_ahead(&self, fs: &CrashFs) {
-        let id = fs.id();
+        let (id, life) = (fs.id(), fs.life());
         let mut counts = self.lock();
         if counts.add(id, fs) {
-            counts.running.insert(id);
+            counts.running.insert((id, life));
         }
     }
 

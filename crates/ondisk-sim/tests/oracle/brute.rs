@@ -25,6 +25,7 @@ pub(crate) enum Op {
     Sync(Spot),
     SyncData(Spot),
     FailedSync(Spot),
+    Evict,
     SyncDir(u8),
 }
 
@@ -79,6 +80,8 @@ struct Made {
     floor: Option<usize>,
     /// Its sync failed when this call returned.
     dropped: Option<usize>,
+    /// It was forgotten by this call.
+    evicted: Option<usize>,
 }
 
 pub(crate) struct Brute {
@@ -108,7 +111,7 @@ impl Brute {
     }
 
     fn add(&mut self, effect: Effect) {
-        self.made.push(Made { effect, op: self.ops, floor: None, dropped: None });
+        self.made.push(Made { effect, op: self.ops, floor: None, dropped: None, evicted: None });
     }
 
     pub(crate) fn run(&mut self, op: &Op) {
@@ -151,6 +154,7 @@ impl Brute {
                     }
                 }
             }
+            Op::Evict => self.evict(),
             Op::SyncDir(dir) => self.sync_dir(*dir),
         }
         self.ops += 1;
@@ -210,6 +214,48 @@ impl Brute {
                     if (i, b) == (ino, block));
                 its && made.floor.is_some()
             })
+    }
+
+    /// Whether a sync of the block failed, and it was not written since.
+    fn is_doubtful(&self, ino: usize, block: usize) -> bool {
+        let its = |made: &&Made| matches!(made.effect, Effect::Data { ino: i, block: b, .. } if (i, b) == (ino, block));
+        self.made.iter().rev().find(its).is_some_and(|made| made.dropped.is_some())
+    }
+
+    /// Whether there is something to forget, of one file.
+    pub(crate) fn is_evictable(&self) -> bool {
+        let doubtful = |ino: &usize| (0..4).any(|block| self.is_doubtful(*ino, block));
+        (0..self.files.len()).filter(doubtful).count() == 1
+    }
+
+    /// The page cache shows again what it showed when the block was last synced.
+    fn evict(&mut self) {
+        for ino in 0..self.files.len() {
+            for block in 0..4 {
+                if !self.is_doubtful(ino, block) {
+                    continue;
+                }
+                let from = block * BLOCK;
+                let mut content = self.base[ino].get(from..).unwrap_or_default().to_vec();
+                content.resize(BLOCK, 0);
+                for made in &mut self.made {
+                    match &made.effect {
+                        Effect::Data { ino: i, block: b, content: bytes }
+                            if (*i, *b) == (ino, block) =>
+                        {
+                            if made.floor.is_some() {
+                                content.clone_from(bytes);
+                            } else if made.dropped.is_some() && made.evicted.is_none() {
+                                made.evicted = Some(self.ops);
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+                let to = self.files[ino].len().min(from + BLOCK);
+                self.files[ino][from..to].copy_from_slice(&content[..to - from]);
+            }
+        }
     }
 
     // What needs what.
@@ -376,7 +422,8 @@ impl Brute {
         let there = self.made.iter().take_while(|effect| effect.op < made).count();
         let is_floor = |at: usize| self.made[at].floor.is_some_and(|op| op < returned);
         let is_dropped = |at: usize| self.made[at].dropped.is_some_and(|op| op < returned);
-        let open: Vec<usize> = (0..there).filter(|at| !is_floor(*at)).collect();
+        let is_evicted = |at: usize| self.made[at].evicted.is_some_and(|op| op < made);
+        let open: Vec<usize> = (0..there).filter(|at| !is_floor(*at) && !is_evicted(*at)).collect();
         if open.len() > 13 {
             return None;
         }

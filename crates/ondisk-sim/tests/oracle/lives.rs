@@ -32,6 +32,7 @@ fn makes_sense(op: &Op, brute: &Brute) -> bool {
         | Op::SyncData(at)
         | Op::FailedSync(at) => is(at),
         Op::Rename(from, to) => is(from) && from != to,
+        Op::Evict => false,
         Op::SyncDir(_) => true,
     }
 }
@@ -48,6 +49,7 @@ fn makes_sense_on(op: &Op, fs: &MemFs) -> bool {
         | Op::SyncData(at)
         | Op::FailedSync(at) => is(at),
         Op::Rename(from, to) => is(from) && from != to,
+        Op::Evict => false,
         Op::SyncDir(_) => true,
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
     let free: Vec<Spot> = SPOTS.into_iter().filter(|spot| !there.contains(spot)).collect();
     loop {
         let at = if there.is_empty() { None } else { Some(draw.of(&there)) };
-        match (draw.below(17), at) {
+        match (draw.below(18), at) {
             (0 | 1, _) if !free.is_empty() => return Op::Create(draw.of(&free)),
             (2..=5, Some(at)) => {
                 let offset = draw.of(&[0, 100, 500, 700, 4000, 4090, 5000, 8192]);
@@ -73,6 +73,8 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
             (11 | 12, Some(at)) => return Op::Sync(at),
             (13 | 14, Some(at)) => return Op::SyncData(at),
             (15, Some(at)) => return Op::FailedSync(at),
+            // The simulation records this by file, the enumeration as one call.
+            (17, _) if brute.is_evictable() => return Op::Evict,
             (16, _) => return Op::SyncDir(u8::try_from(draw.below(2)).unwrap()),
             _ => {}
         }
@@ -100,6 +102,7 @@ pub(crate) fn perform(fs: &MemFs, op: &Op) {
             fs.inject(Fault::next(Target::Only(Place::SyncAll), std::io::ErrorKind::Other));
             open(at).sync_all().unwrap_err();
         }
+        Op::Evict => fs.evict(),
         Op::SyncDir(dir) => {
             fs.sync_dir(if *dir == 0 { ".".as_ref() } else { "d".as_ref() }).unwrap();
         }

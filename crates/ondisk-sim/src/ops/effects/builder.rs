@@ -66,8 +66,8 @@ impl<'a> Builder<'a> {
         needs.sort();
         needs.dedup();
         let made = self.history.calls[call as usize].called;
-        let (floor, dropped) = (NEVER, NEVER);
-        self.effects.list.push(Effect { kind, call, made, floor, dropped, chained });
+        let (floor, dropped, evicted) = (NEVER, NEVER, NEVER);
+        self.effects.list.push(Effect { kind, call, made, floor, dropped, evicted, chained });
         self.effects.needs.push(needs);
         id
     }
@@ -122,6 +122,7 @@ impl<'a> Builder<'a> {
                     self.file(*ino).blocks.entry(version.block).or_default().push(step);
                 }
             }
+            What::Evict { ino, blocks } => self.evict(*ino, blocks, call.called),
             What::Sync { .. } | What::SyncDir { .. } => {}
         }
     }
@@ -367,6 +368,19 @@ impl<'a> Builder<'a> {
             let its = matches!(effect.kind, Kind::Data { ino: of, .. } if of == ino);
             if its && effect.floor == NEVER && effect.dropped == NEVER {
                 effect.dropped = at;
+            }
+        }
+    }
+
+    /// Pages of failed syncs that the page cache forgot.
+    fn evict(&mut self, ino: Ino, blocks: &[u32], at: At) {
+        let Effects { files, list, .. } = &mut self.effects;
+        for block in blocks {
+            for step in files[ino.index()].block(*block) {
+                let effect = &mut list[step.effect as usize];
+                if effect.dropped != NEVER && effect.floor == NEVER {
+                    effect.evicted = effect.evicted.min(at);
+                }
             }
         }
     }

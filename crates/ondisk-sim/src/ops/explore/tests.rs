@@ -110,6 +110,8 @@ fn states_are_counted_once_under_the_label_of_their_cut() {
     });
     assert!(report.failure.is_none());
     let groups = tally.groups();
+    let first = |(group, states): (&Group, &u64)| (group.lives == 1).then_some(*states);
+    assert_eq!(groups.iter().filter_map(first).sum::<u64>(), report.states);
     assert_eq!(groups.values().sum::<u64>(), tally.states());
     assert!(tally.recoveries() > tally.states());
     let group = |label: &str, lives| Group { shape: "one".into(), label: label.into(), lives };

@@ -221,3 +221,27 @@ fn images_go_in_and_out_and_bits_rot() {
     assert_eq!(settled.image(), fs.image());
     assert!(settled.history().calls.is_empty());
 }
+
+#[test]
+fn a_page_that_a_failed_sync_left_clean_may_vanish_in_the_same_boot() {
+    let fs = MemFs::from_image(&Image::new().file("f", vec![b'o'; 8192]));
+    let file = fs.open(p("f"), Access::ReadWrite).unwrap();
+    file.write_all_at(b"lost", 0).unwrap();
+    fs.inject(Fault::next(Target::Syncs, ErrorKind::Other));
+    file.sync_data().unwrap_err();
+    let file = fs.open(p("f"), Access::ReadWrite).unwrap();
+    file.write_all_at(b"kept", 4096).unwrap();
+    file.sync_data().unwrap();
+    file.write_all_at(b"dirty", 5000).unwrap();
+    assert_eq!(&fs.read("f").unwrap()[..4], b"lost");
+    fs.evict();
+    let bytes = fs.read("f").unwrap();
+    assert_eq!(
+        (&bytes[..4], &bytes[4096..4100], &bytes[5000..5005]),
+        (&b"oooo"[..], &b"kept"[..], &b"dirty"[..])
+    );
+    // Written again after the failure, a page is dirty like any other.
+    file.write_all_at(b"again", 0).unwrap();
+    fs.evict();
+    assert_eq!(&fs.read("f").unwrap()[..5], b"again");
+}
