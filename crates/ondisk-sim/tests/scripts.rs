@@ -3,6 +3,7 @@
 //! read, against the table of truths.
 
 #![expect(clippy::disallowed_methods, reason = "golden files lie in the repository's own tree")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
