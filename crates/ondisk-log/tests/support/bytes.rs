@@ -86,8 +86,6 @@ pub(crate) struct Anchor {
     pub(crate) end_crc: u32,
 }
 
-pub(crate) const ANCHOR: usize = 128;
-
 impl Anchor {
     /// One of a log that is open and begins with segment 1.
     pub(crate) fn open(store: [u8; 16], newest: u64) -> Self {
