@@ -62,7 +62,7 @@ fn values(
     let crash = Crash::new(&model, fs.history());
     let mut found = BTreeSet::new();
     let tally = Tally::new();
-    let report = crash.explore(Where::AtTheEnd, Budget::per_cut(4000), &tally, &mut |fs| {
+    let report = crash.explore(Where::AtTheEnd, Budget::per_cut(700), &tally, &mut |fs| {
         found.insert(look(fs));
         Ok(())
     });

@@ -1,8 +1,9 @@
 //! Runs a check on crash state after crash state, in an order that finds losses early.
 //!
-//! First depth-first search, for as long as it takes to exhaust a small cut. A larger one is
-//! looked at by *policies*, which answer every question alike but for one effect or one torn
-//! block; then by chance; then depth-first search goes on until the budget is used up.
+//! First the newest state. By its questions the number of states is judged, and depth-first search
+//! exhausts a small cut. A larger one is looked at by *policies*, which answer every question alike
+//! but for one effect, one torn block or two effects; then by chance; then by depth-first search
+//! until the budget is used up.
 //!
 //! Invariant: a report never says more than was done: what was not exhausted is `stopped`, and
 //! its number of states is a lower bound.
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use super::chooser::{Answer, Chooser, Ends, Newest, Oldest, Question, Recorder, Seeded, TearOne};
 use super::crash::{Crash, Cut, Where};
 use super::crash_fs::CrashFs;
+use super::digest::mix2;
 use super::effects::{EffectId, Kind};
 use super::shrink;
 use super::story::Story;
@@ -23,8 +25,11 @@ use super::tally::Tally;
 /// What a check says of a crash state. A panic counts as an error.
 pub type Verdict = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Depth-first search tries to exhaust a cut within this many states before policies are tried.
-const PROBE: u32 = 64;
+/// From so many states on, some of what is left of a budget goes to depth-first search.
+const CLOSE: u32 = 64;
+
+/// No more policies than this are made for one cut.
+const MOST_PLANS: usize = 10_000;
 
 /// How much to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,33 +216,34 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn all(&mut self, budget: Budget) -> Result<Ended, Stop> {
+        let newest = self.run(Try::default())?;
+        let guess = guess(&newest);
         let mut prefix = Vec::new();
-        if self.depth_first(&mut prefix, PROBE.min(self.left))? == Ended::Exhausted {
-            return Ok(Ended::Exhausted);
+        if guess <= self.left {
+            let limit = self.left.min(guess.saturating_mul(2).saturating_add(16));
+            if self.depth_first(&mut prefix, limit)? == Ended::Exhausted {
+                return Ok(Ended::Exhausted);
+            }
         }
-        let share = self.left / 4;
-        self.policies(share)?;
-        for draw in 0..u64::from(share) {
-            let seed = super::digest::mix2(budget.seed, draw);
-            self.run(&[], &[], Vec::new(), Box::new(Seeded::new(seed)))?;
+        let seed = mix2(budget.seed, u64::from(self.cut.place().0));
+        self.policies(newest, self.left / 2, seed)?;
+        // Chance spreads wide, depth-first search looks closely at little: a small budget is
+        // better spent on the first.
+        let by_chance = if self.left < CLOSE { self.left } else { self.left / 2 };
+        for draw in 0..u64::from(by_chance) {
+            self.run(Try::with(Seeded::new(mix2(seed, draw))))?;
         }
         self.depth_first(&mut prefix, self.left)
     }
 
     /// Looks at one state.
-    fn run(
-        &mut self,
-        kept: &[EffectId],
-        lost: &[EffectId],
-        prefix: Vec<u32>,
-        rest: Box<dyn Chooser>,
-    ) -> Result<Vec<Answer>, Stop> {
+    fn run(&mut self, what: Try) -> Result<Vec<Answer>, Stop> {
         if self.left == 0 {
             return Err(Stop);
         }
         self.left -= 1;
-        let recorder = Arc::new(Mutex::new(Recorder::new(prefix, rest)));
-        let fs = self.cut.state_with(kept, lost, recorder);
+        let recorder = Arc::new(Mutex::new(Recorder::new(what.prefix, what.rest)));
+        let fs = self.cut.state_with(&what.kept, &what.lost, recorder);
         let verdict = judge(self.check, &fs);
         self.report.recoveries += 1;
         self.report.states += u64::from(self.tally.count(&fs));
@@ -251,7 +257,8 @@ impl Search<'_> {
     /// The states in the order of their answers, from one on; leaves the next one's there.
     fn depth_first(&mut self, prefix: &mut Vec<u32>, limit: u32) -> Result<Ended, Stop> {
         for _ in 0..limit {
-            let mut answers = self.run(&[], &[], prefix.clone(), Box::new(Oldest))?;
+            let what = Try { prefix: prefix.clone(), ..Try::with(Oldest) };
+            let mut answers = self.run(what)?;
             while answers.last().is_some_and(|answer| answer.picked + 1 >= answer.of) {
                 answers.pop();
             }
@@ -264,40 +271,52 @@ impl Search<'_> {
         Ok(Ended::Stopped)
     }
 
-    /// All alike but for something.
-    fn policies(&mut self, limit: u32) -> Result<(), Stop> {
+    /// All alike but for something: one effect, one torn block, two effects, in turn.
+    fn policies(&mut self, mut answers: Vec<Answer>, limit: u32, seed: u64) -> Result<(), Stop> {
         let stop_at = self.left.saturating_sub(limit);
-        let mut answers = self.run(&[], &[], Vec::new(), Box::new(Newest))?;
-        answers.extend(self.run(&[], &[], Vec::new(), Box::new(Oldest))?);
-        for (newest_names, content) in [(true, 0), (true, 1), (false, u32::MAX)] {
-            self.run(&[], &[], Vec::new(), Box::new(Ends { newest_names, content }))?;
-        }
-        let effects = self.asked(&answers);
-        let torn = answers.iter().filter(|it| matches!(it.question, Question::Torn { .. })).count();
-        let torn = u32::try_from(torn).unwrap_or(u32::MAX);
-        // What is most likely to be seen comes last: what was done last.
-        for effect in effects.iter().rev() {
-            self.run(&[], &[*effect], Vec::new(), Box::new(Newest))?;
-            self.run(&[*effect], &[], Vec::new(), Box::new(Oldest))?;
-            if self.left <= stop_at {
-                return Ok(());
-            }
-        }
-        for (nth, newest) in (0..torn).flat_map(|nth| [1, 0x0F, 0xF0, 0xFE].map(|it| (nth, it))) {
-            self.run(&[], &[], Vec::new(), Box::new(TearOne::new(nth, newest, Newest)))?;
-            if self.left <= stop_at {
-                return Ok(());
-            }
-        }
-        for (at, first) in effects.iter().enumerate().rev() {
-            for second in effects[..at].iter().rev() {
-                self.run(&[], &[*first, *second], Vec::new(), Box::new(Newest))?;
-                if self.left <= stop_at {
-                    return Ok(());
-                }
-            }
+        answers.extend(self.run(Try::with(Oldest))?);
+        let mut tries = self.plans(&answers, seed).into_iter();
+        while self.left > stop_at {
+            let Some(next) = tries.next() else { break };
+            self.run(next)?;
         }
         Ok(())
+    }
+
+    fn plans(&self, answers: &[Answer], seed: u64) -> Vec<Try> {
+        let mut plans = Vec::new();
+        let names =
+            |it: &Answer| matches!(it.question, Question::Name { .. } | Question::Len { .. });
+        if answers.iter().any(names) {
+            for (newest_names, content) in [(true, 0), (true, 1), (false, u32::MAX)] {
+                plans.push(Try::with(Ends { newest_names, content }));
+            }
+        }
+        // What was done last first, the others in an order by chance.
+        let mut effects = self.asked(answers);
+        let last = effects.pop();
+        effects.sort_by_key(|effect| mix2(seed, u64::from(*effect)));
+        effects.splice(0..0, last);
+        let torn = answers.iter().filter(|it| matches!(it.question, Question::Torn { .. })).count();
+        let torn = u32::try_from(torn).unwrap_or(u32::MAX);
+        let tears = (0..torn).rev().flat_map(|nth| [1, 0x0F, 0xF0, 0xFE].map(|it| (nth, it)));
+        let mut tears = tears.map(|(nth, newest)| Try::with(TearOne::new(nth, newest, Newest)));
+        let mut pairs = (0..effects.len()).flat_map(|at| (0..at).map(move |before| (before, at)));
+        let mut singles = effects.iter();
+        loop {
+            let before = plans.len();
+            if let Some(effect) = singles.next() {
+                plans.push(Try { lost: vec![*effect], ..Try::default() });
+                plans.push(Try { kept: vec![*effect], ..Try::with(Oldest) });
+            }
+            plans.extend(tears.next());
+            if let Some((one, other)) = pairs.next() {
+                plans.push(Try { lost: vec![effects[one], effects[other]], ..Try::default() });
+            }
+            if plans.len() == before || plans.len() > MOST_PLANS {
+                return plans;
+            }
+        }
     }
 
     /// The open effects of places that were asked for.
@@ -314,6 +333,38 @@ impl Search<'_> {
         };
         self.cut.open().filter(asked).collect()
     }
+}
+
+/// One state to look at: some effects kept, some lost, the first answers, and who gives the rest.
+struct Try {
+    kept: Vec<EffectId>,
+    lost: Vec<EffectId>,
+    prefix: Vec<u32>,
+    rest: Box<dyn Chooser>,
+}
+
+impl Try {
+    fn with(rest: impl Chooser + 'static) -> Self {
+        let (kept, lost, prefix) = (Vec::new(), Vec::new(), Vec::new());
+        Self { kept, lost, prefix, rest: Box::new(rest) }
+    }
+}
+
+impl Default for Try {
+    /// The newest of everything.
+    fn default() -> Self {
+        Self::with(Newest)
+    }
+}
+
+/// How many states a cut has, judged by the questions on the way to one of them.
+fn guess(answers: &[Answer]) -> u32 {
+    let ways = |answer: &Answer| match answer.question {
+        // A torn block has more shapes than a whole one; how many is not seen from here.
+        Question::Torn { .. } => 3,
+        _ => answer.of,
+    };
+    answers.iter().map(ways).fold(1, u32::saturating_mul)
 }
 
 /// Runs a check; a panic is an error like any other.
