@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ondisk_fs::Rung;
 
-use crate::group::{Core, Plan, Room};
+use crate::group::{Core, Room};
 use crate::options::Sabotage;
+use crate::plan::Plan;
 use crate::record::crc32c;
 use crate::sync::{Arc, Condvar, Guard, Mutex};
 use crate::{LogError, Lsn, Receipt, SyncMode};
@@ -242,16 +243,15 @@ impl Shell {
         state.core.closed = true;
         loop {
             state.core.poisoned_or(())?;
-            if state.can_lead() {
-                let skip = state.core.sabotage == Some(Sabotage::ClosedWithoutSync);
-                if !state.core.has_work() && (state.core.all_durable() || skip) {
-                    return Ok(());
-                }
-                state.core.want_sync();
-                state = self.lead(state);
-            } else {
-                state = self.wait_for_room(state);
+            let skip = state.core.sabotage == Some(Sabotage::ClosedWithoutSync);
+            let done = !state.core.in_flight && !state.core.has_work();
+            if done && (state.core.all_durable() || skip) {
+                return Ok(());
             }
+            // Before asking who may lead: a sync that is wanted waits for one of a full segment
+            // that is under way, since that one alone may be told of a failure.
+            state.core.want_sync();
+            state = if state.can_lead() { self.lead(state) } else { self.wait_for_room(state) };
         }
     }
 

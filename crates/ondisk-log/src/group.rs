@@ -11,17 +11,18 @@
 //!   its own range and no more.
 //! * An LSN is given out only when the place for its commit is reserved.
 //!
-//! What is to be done is data, a [`Plan`]; the shell does it, and a test may hold it back.
+//! What is to be done is data, a [`Plan`]; the shell does it.
 
 use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use ondisk_fs::{BLOCK, Block, Blocks, File, Rung};
+use ondisk_fs::{BLOCK, Blocks, File, Rung};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 
 use crate::options::Sabotage;
+use crate::plan::{Plan, Write};
 use crate::record::{
     GROUP_MAGIC, GROUP_VERSION, GroupHeader, HEADER_LEN, PREFIX_LEN, Prefix, align_block,
     align_group, crc32c,
@@ -33,7 +34,6 @@ use crate::{Batch, LogError, Lsn, StoreId, SyncMode};
 const GROUP_MAX: usize = 1 << 20;
 /// Buffers longer than this are given back after use.
 const KEPT_BUFFER: usize = 2 * GROUP_MAX;
-static ZEROS: Block = Block::ZERO;
 
 /// The log's end, and what of it is durable.
 #[derive(Debug)]
@@ -127,36 +127,6 @@ pub(crate) enum Room {
     AfterSeal,
     /// A segment of at least so many bytes is needed.
     Segment(u64),
-}
-
-/// What the leader of a group has to do, in this order: `pad`, `before`, `write`, `after`.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    /// Zeros for the rest of a block that is to be synced, or left for the next segment.
-    pad: Option<(Arc<dyn File>, u64, usize)>,
-    /// Files to be synced before anything is written.
-    before: [Option<Arc<dyn File>>; 3],
-    write: Option<Write>,
-    /// A file to be synced last.
-    after: Option<Arc<dyn File>>,
-    buf: Blocks,
-    /// All through here is durable when the plan has succeeded, if it makes all durable.
-    pub(crate) last: Lsn,
-    pub(crate) commits: u32,
-    payload: u64,
-    /// Whether all is durable afterwards.
-    makes_durable: bool,
-    /// Full segments that `before` syncs.
-    older: usize,
-}
-
-#[derive(Debug)]
-struct Write {
-    file: Arc<dyn File>,
-    offset: u64,
-    /// Bytes of the plan's buffer.
-    len: usize,
-    durable: bool,
 }
 
 impl Core {
@@ -549,57 +519,6 @@ impl Counts {
         let syncs = plan.before.iter().flatten().count() + usize::from(plan.after.is_some());
         self.syncs += syncs as u64 + u64::from(durable);
         self.written += plan.write.as_ref().map_or(0, |write| write.len as u64);
-    }
-}
-
-impl Plan {
-    fn nothing(last: Lsn) -> Self {
-        Self {
-            pad: None,
-            before: [None, None, None],
-            write: None,
-            after: None,
-            buf: Blocks::new(),
-            last,
-            commits: 0,
-            payload: 0,
-            makes_durable: false,
-            older: 0,
-        }
-    }
-
-    /// Does what the plan says. The rung that all of it has reached.
-    pub(crate) fn run(&self, sabotage: Option<Sabotage>) -> io::Result<Rung> {
-        let sync = |file: &Arc<dyn File>| match sabotage {
-            Some(Sabotage::SyncSkipped) => Ok(Rung::Durable),
-            Some(Sabotage::FailedSyncRetried) => file.sync_data().or(Ok(Rung::Durable)),
-            _ => file.sync_data(),
-        };
-        let mut rung = Rung::Durable;
-        if let Some((file, offset, len)) = &self.pad {
-            file.write_all_at(&ZEROS.as_bytes()[..*len], *offset)?;
-        }
-        for file in self.before.iter().flatten() {
-            rung = rung.min(sync(file)?);
-        }
-        if let Some(write) = &self.write {
-            if write.durable && sabotage != Some(Sabotage::SyncSkipped) {
-                let blocks = self.buf.blocks(0..write.len / BLOCK);
-                rung = rung.min(write.file.write_durable(blocks, write.offset)?);
-            } else {
-                let kept = sabotage == Some(Sabotage::KeptInBuffer) && !self.makes_durable;
-                if !kept {
-                    write.file.write_all_at(&self.buf.bytes()[..write.len], write.offset)?;
-                }
-                if !self.makes_durable {
-                    rung = Rung::Cached;
-                }
-            }
-        }
-        if let Some(file) = &self.after {
-            rung = rung.min(sync(file)?);
-        }
-        Ok(rung)
     }
 }
 

@@ -26,7 +26,7 @@
 //! The rooms: [`mode`](SyncMode) (what an acknowledgement means), `record` (the bytes of a group),
 //! `anchor` (where the log begins and ends), `read` (bytes → records, tail, damage: untrusted),
 //! `scan` (follows the chain through the segments), `recover` (what a writer does before it serves),
-//! `group` (group commit without threads), `append` (its threads), `keeper` (segments and anchor),
+//! `group` and `plan` (group commit without threads), `append` (its threads), `keeper` (segments and anchor),
 //! `truncate` (what is given back),
 //! `log` (the front door). The bytes are specified in `docs/format/log.md` and `anchor.md`.
 //!
@@ -42,6 +42,7 @@ mod keeper;
 mod log;
 mod mode;
 mod options;
+mod plan;
 mod read;
 mod record;
 mod recover;

@@ -37,6 +37,8 @@ mod log;
 mod mode;
 #[path = "../src/options.rs"]
 mod options;
+#[path = "../src/plan.rs"]
+mod plan;
 #[path = "../src/read.rs"]
 mod read;
 #[path = "../src/record.rs"]

@@ -2,7 +2,6 @@
 //!
 //! Knows all rooms, and is known by none but tests and its own binaries.
 
-pub mod db_life;
 pub mod log_life;
 pub mod power_cut;
 pub mod seam;
@@ -10,7 +9,6 @@ pub mod stage;
 
 /// A stopwatch for the line that a suite ends with: seconds since it was started. No test asserts
 /// on it.
-#[must_use]
 #[expect(clippy::disallowed_methods, reason = "for print alone")]
 pub fn clock() -> impl Fn() -> f64 {
     let start = std::time::Instant::now();
@@ -23,3 +21,8 @@ pub fn summary(line: &str) {
     // A closed stderr is no reason to fail a suite.
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
+
+/// The README's examples in Rust, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
