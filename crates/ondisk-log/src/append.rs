@@ -12,6 +12,7 @@
 //! runs.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ondisk_fs::Rung;
@@ -25,6 +26,11 @@ use crate::{LogError, Lsn, Receipt, SyncMode};
 
 /// Cells kept for reuse: the group in flight, the one before it and two whose tickets linger.
 const RETIRED: usize = 4;
+
+/// Behind a group of fewer commits the next waits until its committers are awake: they commit
+/// again, and find a place in it, where else two halves would take turns at the disk. A longer
+/// group is worth its sync as it is, and the next is written while its committers wake.
+const SMALL: u32 = 64;
 
 /// The core and those who wait for it.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub(crate) struct State {
     cell: Arc<Cell>,
     /// How many have joined the open group.
     joined: u32,
+    /// One of the waiting was told to lead the open group: nobody else does.
+    promised: bool,
     /// Cells of groups that are done, to be reused when their last ticket is gone.
     retired: Vec<Arc<Cell>>,
     room_waiters: u32,
@@ -67,6 +75,8 @@ struct CellState {
     /// One of the waiting is to lead the group.
     lead: bool,
     done: Option<Result<Rung, Arc<str>>>,
+    /// The next group, whose leader the last one that wakes here is to wake.
+    next: Option<Arc<Cell>>,
 }
 
 /// Why a commit could not join; the log mends it and tries again.
@@ -93,7 +103,8 @@ pub struct Ticket {
 impl Shell {
     pub(crate) fn new(core: Core) -> Self {
         let retired = Vec::with_capacity(RETIRED);
-        let state = State { core, cell: Arc::default(), joined: 0, retired, room_waiters: 0 };
+        let cell = Arc::default();
+        let state = State { core, cell, joined: 0, promised: false, retired, room_waiters: 0 };
         let acknowledged = AtomicU64::new(state.core.acknowledged.0);
         Self { state: Mutex::new(state), room: Condvar::new(), acknowledged }
     }
@@ -188,9 +199,10 @@ impl Shell {
     /// Seals the open group, does what it takes, and wakes those who wait for it.
     fn lead<'a>(&'a self, mut state: Guard<'a, State>) -> Guard<'a, State> {
         let plan = state.core.seal();
+        state.promised = false;
         let fresh = state.fresh_cell();
-        let cell = std::mem::replace(&mut state.cell, fresh);
-        let joined = std::mem::take(&mut state.joined);
+        let cell = mem::replace(&mut state.cell, fresh);
+        let joined = mem::take(&mut state.joined);
         let sabotage = state.core.sabotage;
         let room = state.room_waiters > 0;
         drop(state);
@@ -198,17 +210,18 @@ impl Shell {
             self.room.notify_all();
         }
         if sabotage == Some(Sabotage::AcknowledgedOutOfOrder) {
-            cell.finish(Ok(Rung::Durable));
+            cell.finish(Ok(Rung::Durable), None);
         }
         let result = plan.run(sabotage);
         cell.wait_for_all(joined);
-        self.finish(cell, plan, result)
+        self.finish(cell, joined, plan, result)
     }
 
     /// Publishes a plan's outcome; wakes one of the next group, then all of this one.
     fn finish<'a>(
         &'a self,
         cell: Arc<Cell>,
+        joined: u32,
         plan: Plan,
         result: io::Result<Rung>,
     ) -> Guard<'a, State> {
@@ -216,15 +229,20 @@ impl Shell {
         let done = state.core.finished(plan, result);
         self.acknowledged.store(state.core.acknowledged.0, Ordering::Release);
         let next = state.core.has_work().then(|| state.cell.clone());
+        let mut next = next.filter(|next| next.choose_leader());
+        // Behind a single commit nobody is awaited, and behind a long group neither: then whoever
+        // comes first leads.
+        let small = (2..SMALL).contains(&joined);
+        state.promised = small && next.is_some();
         let room = state.room_waiters > 0;
         drop(state);
         if room {
             self.room.notify_all();
         }
-        if let Some(next) = next {
-            next.pass_the_lead();
+        if !small && let Some(next) = next.take() {
+            next.changed.notify_one();
         }
-        cell.finish(done);
+        cell.finish(done, next);
         let mut state = self.state.lock();
         if state.retired.len() < RETIRED {
             state.retired.push(cell);
@@ -267,7 +285,7 @@ impl Shell {
         drop(state);
         let result = plan.run(sabotage);
         let cell: Arc<Cell> = Arc::default();
-        drop(self.finish(cell.clone(), plan, result));
+        drop(self.finish(cell.clone(), 0, plan, result));
         let outcome = cell.state.lock().done.clone();
         match outcome {
             Some(Err(cause)) => Err(LogError::Poisoned { cause: cause.to_string() }),
@@ -326,7 +344,7 @@ impl State {
     }
 
     fn can_lead(&self) -> bool {
-        !self.core.in_flight && !self.core.must_wait()
+        !self.core.in_flight && !self.promised && !self.core.must_wait()
     }
 }
 
@@ -349,12 +367,14 @@ impl Ticket {
     /// # Errors
     /// [`LogError::Poisoned`]: the commit may or may not be there after a reopen.
     pub fn wait(self) -> Result<Receipt, LogError> {
+        let mut chosen = false;
         loop {
             if let Some(done) = self.cell.done() {
                 return self.receipt(done);
             }
             let mut state = self.shell.state.lock();
-            if Arc::ptr_eq(&state.cell, &self.cell) && !state.core.in_flight {
+            let may = !state.core.in_flight && (chosen || !state.promised);
+            if may && Arc::ptr_eq(&state.cell, &self.cell) {
                 if state.core.must_wait() {
                     drop(self.shell.wait_for_room(state));
                     continue;
@@ -362,7 +382,7 @@ impl Ticket {
                 if let Some(cause) = state.core.poisoned.clone() {
                     // Nothing is written any more; all who have joined are told here.
                     drop(state);
-                    self.cell.finish(Err(cause));
+                    self.cell.finish(Err(cause), None);
                     continue;
                 }
                 state = self.shell.lead(state);
@@ -375,11 +395,20 @@ impl Ticket {
             }
             cell.waiting += 1;
             drop(state);
-            while cell.done.is_none() && !cell.lead {
+            // At least one wait: who comes now was not chosen, even if somebody is.
+            loop {
                 cell = self.cell.changed.wait(cell);
+                if cell.done.is_some() || cell.lead {
+                    break;
+                }
             }
             cell.waiting -= 1;
-            cell.lead = false;
+            chosen |= mem::take(&mut cell.lead);
+            let next = if cell.waiting == 0 { cell.next.take() } else { None };
+            drop(cell);
+            if let Some(next) = next {
+                next.changed.notify_one();
+            }
         }
     }
 
@@ -419,23 +448,26 @@ impl Cell {
         }
     }
 
-    fn finish(&self, done: Result<Rung, Arc<str>>) {
+    /// Wakes all who wait; then, by the last of them, the leader of the next group.
+    fn finish(&self, done: Result<Rung, Arc<str>>, next: Option<Arc<Cell>>) {
         let mut cell = self.state.lock();
         cell.done = Some(done);
         let waiting = cell.waiting > 0;
+        let next = if waiting { mem::replace(&mut cell.next, next) } else { next };
         drop(cell);
         if waiting {
             self.changed.notify_all();
         }
+        if let Some(next) = next {
+            next.changed.notify_one();
+        }
     }
 
-    fn pass_the_lead(&self) {
+    /// Chooses a leader from those who wait, to be woken by the caller; `false` when nobody
+    /// does: then the first who waits will see that nothing is in flight.
+    fn choose_leader(&self) -> bool {
         let mut cell = self.state.lock();
-        if cell.waiting == 0 {
-            return; // the first who waits will see that nothing is in flight
-        }
-        cell.lead = true;
-        drop(cell);
-        self.changed.notify_one();
+        cell.lead = cell.waiting > 0;
+        cell.lead
     }
 }
