@@ -83,7 +83,7 @@ use scenario::{Op, Scenario};
 use sync::Lost;
 
 /// Schedules of each kind that a scenario is run under.
-const SCHEDULES: usize = 1000;
+const SCHEDULES: usize = 800;
 const SEED: u64 = 0x6f6e_6469_736b;
 /// Preemptions that probabilistic concurrency testing spends on a run.
 const DEPTH: usize = 3;
@@ -99,7 +99,7 @@ const THREE: SyncMode = SyncMode::Batch(Batch { records: 3, bytes: None, delay: 
 /// commits.
 const TINY: u64 = 16 << 10;
 /// Room for everything that a scenario commits.
-const AMPLE: u64 = 128 << 10;
+const AMPLE: u64 = 64 << 10;
 
 use Op::{
     Append, AppendBatch, Checkpoint, Close, Drop, Fill, Hand, Idle, Iter, Join, Step as DoStep,
@@ -116,6 +116,31 @@ const SCENARIOS: &[Scenario] = &[
             &[Append(NONE), Append(THREE), Append(THREE)],
         ],
         ..Scenario::AMPLE
+    },
+    Scenario {
+        name: "five committers",
+        threads: &[
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(NONE), Append(SYNC)],
+        ],
+        ..Scenario::AMPLE
+    },
+    Scenario {
+        name: "five committers, little room, one who closes",
+        threads: &[
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(SYNC), Hand(SYNC)],
+            &[Append(NONE), Append(SYNC)],
+            &[Append(SYNC), Sync, DoStep],
+            &[Append(SYNC), Close],
+        ],
+        waiters: 1,
+        payload: 1900,
+        closes: true,
+        ..Scenario::TINY
     },
     Scenario {
         name: "batch alone",
@@ -256,6 +281,19 @@ const FAILING: &[Scenario] = &[
         ..Scenario::AMPLE
     },
     Scenario {
+        name: "a sync fails under five committers",
+        threads: &[
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(SYNC), Append(SYNC)],
+            &[Append(NONE), Append(SYNC)],
+            &[Append(SYNC), Sync],
+            &[Append(SYNC), Close],
+        ],
+        closes: true,
+        fault: Some(Fault::Sync(0)),
+        ..Scenario::AMPLE
+    },
+    Scenario {
         name: "a sync fails under full segments, steps and close",
         threads: &[
             &[Append(NONE), Append(NONE), Append(NONE), Append(NONE)],
@@ -339,6 +377,8 @@ const CANARIES: &[(Mistake, &str, &str)] = &[
     (Mistake::Primitives(Lost::One), "committers in every mode", "deadlock"),
     (Mistake::Primitives(Lost::All), "committers in every mode", "deadlock"),
     (Mistake::Primitives(Lost::AllButOne), "committers in every mode", "deadlock"),
+    (Mistake::Primitives(Lost::One), "five committers", "deadlock"),
+    (Mistake::Primitives(Lost::All), "five committers", "deadlock"),
     (Mistake::Primitives(Lost::One), "joiners here, waiters there", "deadlock"),
     (Mistake::Primitives(Lost::All), "full segments synced by steps", "deadlock"),
     (Mistake::Primitives(Lost::All), "room exhausted", "deadlock"),
