@@ -31,7 +31,7 @@ pub enum SimError {
     #[error("an earlier sync of this file failed through another descriptor")]
     WritebackFailed,
     /// A path does not lead anywhere.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {what}", path.to_string_lossy())]
     Path {
         /// The path as it was given.
         path: PathBuf,

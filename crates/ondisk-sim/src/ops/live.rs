@@ -6,7 +6,6 @@
 //! Knows nothing of paths, handles and faults: those are its front's.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -21,10 +20,12 @@ use super::media::{Inode, Is, Media, Tree};
 use super::path::Name;
 use super::store::{BlockId, Bytes, Store};
 
+mod names;
 mod part;
 mod space;
 mod writeback;
 
+pub(super) use names::Spot;
 use part::{Part, block_of, clamp, parts};
 use writeback::Writeback;
 
@@ -81,12 +82,6 @@ impl LiveNode {
 enum Origin {
     Media,
     Fresh,
-}
-
-/// A change of names, for [`Live::rename`] and its kin.
-pub(super) struct Spot<'a> {
-    pub(super) dir: Ino,
-    pub(super) name: &'a OsStr,
 }
 
 /// The running file system.
@@ -211,91 +206,16 @@ impl Live {
         &self.nodes[ino.index()]
     }
 
-    // Names.
-
-    pub(super) fn lookup(&mut self, dir: Ino, name: &OsStr) -> Option<Ino> {
-        let node = &self.nodes[dir.index()];
-        if let Some(known) = node.entries.get(name) {
-            return *known;
-        }
-        if node.listed {
-            return None;
-        }
-        let found = self.media.lookup(dir, name);
-        // Not which inode: the program cannot see that.
-        self.seen.add(found.map_or(0, |ino| 1 + self.nodes[ino.index()].is as u64));
-        self.nodes[dir.index()].entries.insert(Name::from(name), found);
-        found
-    }
-
-    /// The names in a directory and what they stand for, sorted.
-    pub(super) fn list(&mut self, dir: Ino) -> Vec<(Name, Ino)> {
-        if !self.nodes[dir.index()].listed {
-            for name in self.media.names(dir) {
-                self.lookup(dir, &name);
-            }
-            self.nodes[dir.index()].listed = true;
-        }
-        let entries = &self.nodes[dir.index()].entries;
-        entries.iter().filter_map(|(name, ino)| Some((Arc::clone(name), (*ino)?))).collect()
-    }
-
-    fn set_name(&mut self, dir: Ino, name: &Name, ino: Option<Ino>) {
-        let before = self.nodes[dir.index()].entries.insert(Arc::clone(name), ino);
-        for (ino, link) in [(before.flatten(), -1), (ino, 1)] {
-            if let Some(ino) = ino {
-                let links = &mut self.nodes[ino.index()].links;
-                *links = links.saturating_add_signed(link);
-            }
-        }
-    }
-
-    pub(super) fn create(&mut self, at: &Spot<'_>, is: Is) -> Ino {
-        let ino = ino_at(self.nodes.len());
-        self.nodes.push(LiveNode { links: 0, ..LiveNode::new(is, Origin::Fresh) });
-        let (dir, name) = (at.dir, Name::from(at.name));
-        self.set_name(dir, &name, Some(ino));
-        let what = match is {
-            Is::File => What::Create { dir, name, ino },
-            Is::Dir => What::Mkdir { dir, name, ino },
-        };
-        self.record(what, Ok(0));
-        ino
-    }
-
-    pub(super) fn link(&mut self, ino: Ino, at: &Spot<'_>) {
-        let (dir, name) = (at.dir, Name::from(at.name));
-        self.set_name(dir, &name, Some(ino));
-        self.record(What::Link { dir, name, ino }, Ok(0));
-    }
-
-    pub(super) fn remove(&mut self, at: &Spot<'_>, ino: Ino) {
-        let (dir, name) = (at.dir, Name::from(at.name));
-        self.set_name(dir, &name, None);
-        let what = match self.nodes[ino.index()].is {
-            Is::File => What::Unlink { dir, name, ino },
-            Is::Dir => What::Rmdir { dir, name, ino },
-        };
-        self.record(what, Ok(0));
-    }
-
-    pub(super) fn rename(&mut self, from: &Spot<'_>, to: &Spot<'_>, ino: Ino) {
-        let replaced = self.lookup(to.dir, to.name);
-        let (from, to) = ((from.dir, Name::from(from.name)), (to.dir, Name::from(to.name)));
-        self.set_name(from.0, &from.1, None);
-        self.set_name(to.0, &to.1, Some(ino));
-        self.record(What::Rename { from, to, ino, replaced }, Ok(0));
-    }
-
-    // Contents.
-
     /// The length of a file; the program is not told.
     pub(super) fn len(&mut self, ino: Ino) -> u64 {
         if let Some(len) = self.nodes[ino.index()].len {
             return len;
         }
         let len = self.media.len(ino);
-        self.nodes[ino.index()].len = Some(len);
+        let node = &mut self.nodes[ino.index()];
+        node.len = Some(len);
+        // What a write left behind the end on the media is no part of the file, nor will be.
+        node.media_blocks = node.media_blocks.min(block_of(len.next_multiple_of(BLOCK as u64)));
         len
     }
 
@@ -306,9 +226,15 @@ impl Live {
         len
     }
 
-    /// Adds to what the program saw, where another state of the media would show another thing.
+    /// Whether what is seen of an inode depends on the media.
+    fn is_told(&self, ino: Ino) -> bool {
+        ino.index() < self.media.inodes() && !self.media.is_decided()
+    }
+
+    /// Adds to what the program saw of an inode, where another state of the media would have shown
+    /// it another thing.
     fn saw(&mut self, ino: Ino, answer: u64) {
-        if !self.media.is_decided() && self.nodes[ino.index()].media_blocks > 0 {
+        if self.is_told(ino) {
             self.seen.add(answer);
         }
     }
@@ -350,7 +276,7 @@ impl Live {
 
     pub(super) fn read(&mut self, ino: Ino, buf: &mut [u8], offset: u64) -> usize {
         let want = self.readable(ino, offset, buf.len());
-        let told = !self.media.is_decided() && self.nodes[ino.index()].media_blocks > 0;
+        let told = self.is_told(ino);
         for part in parts(offset, want) {
             let id = self.block_part(ino, part.block, part.range.clone());
             if told {

@@ -317,7 +317,7 @@ impl Media {
 
     /// Whether a block may take space. Decides nothing.
     pub(crate) fn has_block(&self, ino: Ino, block: u32) -> bool {
-        self.settled_block(ino, block) != Some(BlockId::HOLE)
+        self.is_hole(ino, block) != Some(true)
     }
 }
 

@@ -292,7 +292,7 @@ impl Live {
     }
 
     fn bytes(&mut self, ino: Ino) -> Vec<u8> {
-        let len = usize::try_from(self.len(ino)).unwrap_or(usize::MAX);
+        let len = usize::try_from(self.size(ino)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len];
         self.read(ino, &mut bytes, 0);
         bytes

@@ -276,7 +276,7 @@ struct OpenFile {
 
 impl fmt::Debug for OpenFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpenFile({})", self.path.display())
+        write!(f, "OpenFile({})", self.path.to_string_lossy())
     }
 }
 

@@ -5,12 +5,12 @@
 //!
 //! Knows nothing of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ondisk_fs::BLOCK;
 
-use super::digest::{Digest, bytes_digest};
+use super::digest::{Digest, bytes_digest, mix};
 
 /// The bytes of one block.
 pub(crate) type Bytes = [u8; BLOCK];
@@ -63,13 +63,29 @@ struct Content {
 /// So states are counted as if payloads were replaced by the numbers of their records: other
 /// random bytes give the same numbers, and equal bytes give one number however they came about.
 #[derive(Debug, Default)]
-pub(crate) struct Classes(Mutex<BTreeMap<Digest, u64>>);
+pub(crate) struct Classes(Mutex<Numbers>);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    of: BTreeMap<Digest, u64>,
+    used: BTreeSet<u64>,
+}
 
 impl Classes {
-    /// The number of some bytes; `writer` becomes it when they are new.
+    /// The number of some bytes. When they are new, it is their writer's, or what follows from
+    /// that where other bytes have it.
     pub(crate) fn of(&self, bytes: &[u8], writer: u64) -> u64 {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *map.entry(bytes_digest(bytes)).or_insert(writer)
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = bytes_digest(bytes);
+        if let Some(number) = numbers.of.get(&digest) {
+            return *number;
+        }
+        let mut number = writer;
+        while !numbers.used.insert(number) {
+            number = mix(number);
+        }
+        numbers.of.insert(digest, number);
+        number
     }
 }
 

@@ -138,7 +138,7 @@ fn path(cut: &Cut<'_>, ino: Ino) -> String {
     let paths = &cut.crash.history().paths;
     match paths.get(ino.index()).and_then(Option::as_deref) {
         Some(path) if path == Path::new("") => ".".to_owned(),
-        Some(path) => path.display().to_string(),
+        Some(path) => path.to_string_lossy().into_owned(),
         None if ino == Ino::ROOT => ".".to_owned(),
         None => format!("inode {}", ino.0),
     }
@@ -152,7 +152,7 @@ fn spot(cut: &Cut<'_>, dir: Ino, name: &std::ffi::OsStr) -> String {
         Some(above)
             if above != Path::new(".") && above != Path::new("") && above != Path::new("/") =>
         {
-            format!("{}/{name}", above.display())
+            format!("{}/{name}", above.to_string_lossy())
         }
         _ => name.into_owned(),
     }

@@ -19,6 +19,7 @@ pub(crate) enum Op {
     Create(Spot),
     Write { at: Spot, offset: usize, len: usize, byte: u8 },
     WriteDurable { at: Spot, block: usize, byte: u8 },
+    FailedDurable { at: Spot, block: usize, byte: u8 },
     SetLen { at: Spot, len: usize },
     Rename(Spot, Spot),
     Remove(Spot),
@@ -84,6 +85,25 @@ struct Made {
     evicted: Option<usize>,
 }
 
+/// What became of an effect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is durable.
+    Floor,
+    /// It is there.
+    Kept,
+    /// It is not.
+    Lost,
+    /// It is not, and that was seen before the cut.
+    Evicted,
+}
+
+impl Fate {
+    fn is_there(self) -> bool {
+        matches!(self, Self::Floor | Self::Kept)
+    }
+}
+
 pub(crate) struct Brute {
     model: Model,
     made: Vec<Made>,
@@ -131,6 +151,13 @@ impl Brute {
                 own.iter().for_each(|effect| self.raise(*effect));
                 let ino = self.names[at];
                 self.raise_names(ino, self.model.datasync, self.made.len());
+            }
+            Op::FailedDurable { at, block, byte } => {
+                self.write(*at, block * BLOCK, BLOCK, *byte);
+                for made in &mut self.made[before..] {
+                    let data = matches!(made.effect, Effect::Data { .. });
+                    made.dropped = data.then_some(self.ops);
+                }
             }
             Op::SetLen { at, len } => {
                 let ino = self.names[at];
@@ -216,10 +243,15 @@ impl Brute {
             })
     }
 
-    /// Whether a sync of the block failed, and it was not written since.
+    /// Whether a sync of the block failed, and nothing happened to it since.
     fn is_doubtful(&self, ino: usize, block: usize) -> bool {
-        let its = |made: &&Made| matches!(made.effect, Effect::Data { ino: i, block: b, .. } if (i, b) == (ino, block));
-        self.made.iter().rev().find(its).is_some_and(|made| made.dropped.is_some())
+        let its = |made: &&Made| match made.effect {
+            Effect::Data { ino: i, block: b, .. } => (i, b) == (ino, block),
+            Effect::SetLen { ino: i, len, shorter: true } => i == ino && (block + 1) * BLOCK > len,
+            _ => false,
+        };
+        let last = self.made.iter().rev().find(its);
+        last.is_some_and(|made| made.dropped.is_some() && made.evicted.is_none())
     }
 
     /// Whether there is something to forget, of one file.
@@ -430,30 +462,32 @@ impl Brute {
         let needs: Vec<(usize, usize)> =
             self.all_needs().into_iter().filter(|(_, needed)| !is_dropped(*needed)).collect();
         let mut images = BTreeSet::new();
+        let fate = |at: usize| match at {
+            _ if is_floor(at) => Fate::Floor,
+            _ if is_evicted(at) => Fate::Evicted,
+            _ => Fate::Lost,
+        };
         for subset in 0..1_u32 << open.len() {
-            let mut kept: Vec<bool> = (0..there).map(is_floor).collect();
+            let mut fates: Vec<Fate> = (0..there).map(fate).collect();
             for (bit, effect) in open.iter().enumerate() {
-                kept[*effect] = subset >> bit & 1 == 1;
+                if (subset >> bit) & 1 == 1 {
+                    fates[*effect] = Fate::Kept;
+                }
             }
-            let is = |effect: usize| effect < there && kept[effect];
+            let is = |effect: usize| fates.get(effect).is_some_and(|fate| fate.is_there());
             if needs.iter().all(|(later, earlier)| !is(*later) || is(*earlier)) {
-                self.expand(&kept, &is_floor, &mut images)?;
+                self.expand(&fates, &mut images)?;
             }
         }
         Some(images)
     }
 
     /// All images of one set of effects: every fill and tear.
-    fn expand(
-        &self,
-        kept: &[bool],
-        floor: &dyn Fn(usize) -> bool,
-        images: &mut BTreeSet<Brief>,
-    ) -> Option<()> {
+    fn expand(&self, fates: &[Fate], images: &mut BTreeSet<Brief>) -> Option<()> {
         let mut names = self.base_names.clone();
-        for (at, made) in self.made.iter().enumerate().take(kept.len()) {
+        for (at, made) in self.made.iter().enumerate().take(fates.len()) {
             let Effect::Name { changes, .. } = &made.effect else { continue };
-            for (spot, ino) in changes.iter().filter(|_| kept[at]) {
+            for (spot, ino) in changes.iter().filter(|_| fates[at].is_there()) {
                 match ino {
                     Some(ino) => names.insert(*spot, *ino),
                     None => names.remove(spot),
@@ -463,7 +497,7 @@ impl Brute {
         let mut trees = vec![BTreeMap::<usize, Runs>::new()];
         let inodes: BTreeSet<usize> = names.values().copied().collect();
         for ino in inodes {
-            let contents = self.contents(ino, kept, floor)?;
+            let contents = self.contents(ino, fates)?;
             if trees.len() * contents.len() > MOST {
                 return None;
             }
@@ -483,17 +517,12 @@ impl Brute {
         (images.len() <= MOST).then_some(())
     }
 
-    fn contents(
-        &self,
-        ino: usize,
-        kept: &[bool],
-        floor: &dyn Fn(usize) -> bool,
-    ) -> Option<Vec<Runs>> {
+    fn contents(&self, ino: usize, fates: &[Fate]) -> Option<Vec<Runs>> {
         let mut len = self.base[ino].len();
-        for (at, made) in self.made.iter().enumerate().take(kept.len()) {
+        for (at, made) in self.made.iter().enumerate().take(fates.len()) {
             match made.effect {
                 Effect::Len { ino: i, len: n, .. } | Effect::SetLen { ino: i, len: n, .. }
-                    if i == ino && kept[at] =>
+                    if i == ino && fates[at].is_there() =>
                 {
                     len = n;
                 }
@@ -505,7 +534,7 @@ impl Brute {
             let mut more = Vec::new();
             // What lies behind the end is not seen, however it is torn.
             let mut shown = BTreeSet::new();
-            for mut bytes in self.block(ino, block, len - block * BLOCK, kept, floor)? {
+            for mut bytes in self.block(ino, block, len - block * BLOCK, fates)? {
                 bytes.truncate(len - block * BLOCK);
                 shown.insert(bytes);
             }
@@ -532,8 +561,7 @@ impl Brute {
         ino: usize,
         block: usize,
         seen: usize,
-        kept: &[bool],
-        floor: &dyn Fn(usize) -> bool,
+        fates: &[Fate],
     ) -> Option<BTreeSet<Vec<u8>>> {
         let from = block * BLOCK;
         let base = (self.base[ino].len() > from).then(|| {
@@ -544,19 +572,23 @@ impl Brute {
         // Each version as it is after the cuts behind it; the first is the oldest from the floor.
         let mut versions = vec![base];
         let mut missing = false;
-        for (at, made) in self.made.iter().enumerate().take(kept.len()) {
+        for (at, made) in self.made.iter().enumerate().take(fates.len()) {
             match &made.effect {
                 Effect::Data { ino: i, block: b, content } if (*i, *b) == (ino, block) => {
-                    if !kept[at] {
-                        missing = true;
-                        continue;
-                    }
-                    if floor(at) {
-                        versions.clear();
+                    match fates[at] {
+                        Fate::Evicted => continue,
+                        Fate::Lost => {
+                            missing = true;
+                            continue;
+                        }
+                        Fate::Floor => versions.clear(),
+                        Fate::Kept => {}
                     }
                     versions.push(Some(content.clone()));
                 }
-                Effect::SetLen { ino: i, len, shorter: true } if *i == ino && kept[at] => {
+                Effect::SetLen { ino: i, len, shorter: true }
+                    if *i == ino && fates[at].is_there() =>
+                {
                     // A block that was cut off has nothing to come: what was written to it went
                     // elsewhere.
                     missing &= *len > from;

@@ -10,7 +10,7 @@ mod lives;
 mod mutants;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use brute::{Brief, Spot, runs};
 use ondisk_sim::model::{EXT4, POSIX, STRICT};
@@ -19,7 +19,7 @@ use world::{Draw, history, look_around, path, tree};
 
 /// All states at one place, or `None` when they are too many.
 fn explored(crash: &Crash, at: At, seed: u64, limit: u32) -> Option<BTreeSet<Brief>> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut ids) = (BTreeSet::new(), BTreeMap::new());
     let budget = Budget::per_cut(limit);
     let report = crash.at(at).explore(budget, &Tally::new(), &mut |fs| {
         let told = look_around(fs, &mut Draw(seed));
@@ -32,9 +32,16 @@ fn explored(crash: &Crash, at: At, seed: u64, limit: u32) -> Option<BTreeSet<Bri
             let told: Vec<u8> = bytes.iter().map(junk).collect();
             assert_eq!(told, whole[from..to].iter().map(junk).collect::<Vec<_>>());
         }
-        found.insert(tree.iter().map(|(spot, bytes)| (*spot, runs(bytes))).collect());
+        let tree: Brief = tree.iter().map(|(spot, bytes)| (*spot, runs(bytes))).collect();
+        assert_eq!(
+            ids.entry(fs.id()).or_insert_with(|| tree.clone()),
+            &tree,
+            "one number, one state"
+        );
+        found.insert(tree);
         Ok(())
     });
+    assert_eq!(ids.len(), found.len(), "one state, one number");
     assert!(report.failure.is_none(), "{report:?}");
     report.is_exhausted().then_some(found)
 }
@@ -80,9 +87,9 @@ fn brief(tree: &Brief) -> String {
 
 #[test]
 fn crash_states_are_those_of_the_enumeration() {
-    let (compared, images) = compare(0..400, &Model::ALL);
+    let (compared, images) = compare(0..300, &Model::ALL);
     println!("{compared} cuts compared, {images} images");
-    assert!(compared > 9000 && images > 60_000, "{compared} cuts, {images} images");
+    assert!(compared > 6000 && images > 50_000, "{compared} cuts, {images} images");
 }
 
 #[test]

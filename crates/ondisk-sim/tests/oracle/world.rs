@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ondisk_fs::{Access, Blocks, FileSystem};
+use ondisk_fs::{Access, Blocks, File, FileSystem, Rung};
 use ondisk_sim::{CrashFs, Fault, Image, MemFs, Model, Node, Place, Target};
 
 use crate::brute::{BLOCK, Brute, Op, Spot, Tree};
@@ -47,9 +47,13 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
     let byte = b'0' + u8::try_from(n).unwrap();
     let there: Vec<Spot> = brute.names().keys().copied().collect();
     let free: Vec<Spot> = SPOTS.into_iter().filter(|spot| !there.contains(spot)).collect();
+    // The simulation records this by file, the enumeration as one call.
+    if brute.is_evictable() && draw.below(3) == 0 {
+        return Op::Evict;
+    }
     loop {
         let at = if there.is_empty() { None } else { Some(draw.of(&there)) };
-        match (draw.below(18), at) {
+        match (draw.below(19), at) {
             (0 | 1, _) if !free.is_empty() => return Op::Create(draw.of(&free)),
             (2..=5, Some(at)) => {
                 let offset = draw.of(&[0, 100, 500, 700, 4000, 4090, 5000, 8192]);
@@ -57,6 +61,7 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
                 return Op::Write { at, offset, len, byte };
             }
             (6, Some(at)) => return Op::WriteDurable { at, block: draw.below(2), byte },
+            (18, Some(at)) => return Op::FailedDurable { at, block: draw.below(2), byte },
             (7, Some(at)) => {
                 let len = draw.of(&[0, 50, 600, 4096, 6000]);
                 if len != brute.len(at) {
@@ -72,13 +77,17 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
             (10, Some(at)) => return Op::Remove(at),
             (11 | 12, Some(at)) => return Op::Sync(at),
             (13 | 14, Some(at)) => return Op::SyncData(at),
-            (15, Some(at)) => return Op::FailedSync(at),
-            // The simulation records this by file, the enumeration as one call.
-            (17, _) if brute.is_evictable() => return Op::Evict,
+            (15 | 17, Some(at)) => return Op::FailedSync(at),
             (16, _) => return Op::SyncDir(u8::try_from(draw.below(2)).unwrap()),
             _ => {}
         }
     }
+}
+
+fn durable(file: &dyn File, block: usize, byte: u8) -> std::io::Result<Rung> {
+    let mut blocks = Blocks::zeroed(1);
+    blocks.bytes_mut().fill(byte);
+    file.write_durable(blocks.blocks(0..1), (block * BLOCK) as u64)
 }
 
 pub(crate) fn perform(fs: &MemFs, op: &Op) {
@@ -89,9 +98,11 @@ pub(crate) fn perform(fs: &MemFs, op: &Op) {
             open(at).write_all_at(&vec![*byte; *len], *offset as u64).unwrap();
         }
         Op::WriteDurable { at, block, byte } => {
-            let mut blocks = Blocks::zeroed(1);
-            blocks.bytes_mut().fill(*byte);
-            open(at).write_durable(blocks.blocks(0..1), (block * BLOCK) as u64).unwrap();
+            durable(&*open(at), *block, *byte).unwrap();
+        }
+        Op::FailedDurable { at, block, byte } => {
+            fs.inject(Fault::next(Target::Only(Place::WriteDurable), std::io::ErrorKind::Other));
+            durable(&*open(at), *block, *byte).unwrap_err();
         }
         Op::SetLen { at, len } => open(at).set_len(*len as u64).unwrap(),
         Op::Rename(from, to) => fs.rename(&path(*from), &path(*to)).unwrap(),

@@ -249,7 +249,7 @@ impl<'a> Builder<'a> {
     fn below_floor(&self, ino: Ino, block: u32) -> bool {
         let durable = |step: &BlockStep| self.effects.list[step.effect as usize].floor != NEVER;
         self.effects.files[ino.index()].block(block).iter().any(durable)
-            || self.history.base.settled_block(ino, block).is_some_and(|id| id != BlockId::HOLE)
+            || self.history.base.is_hole(ino, block) == Some(false)
     }
 
     // Returns.

@@ -8,7 +8,7 @@ use ondisk_fs::{Access, File, FileSystem, replace_atomic};
 
 use crate::model::{EXT4, POSIX, STRICT};
 use crate::ops::{
-    Budget, Check, Crash, CrashFs, Group, Image, MemFs, Newest, Report, Seeded, StateId, Tally,
+    At, Budget, Check, Crash, CrashFs, Group, Image, MemFs, Newest, Report, Seeded, StateId, Tally,
     Verdict, Where,
 };
 
@@ -91,6 +91,12 @@ fn a_number_depends_on_what_was_read_alone() {
         Ok(())
     });
     assert_eq!(report.to_string(), "explored 4 of 4 cuts, 2 states, exhausted");
+    let report = crash.explore(Where::AtSyncs, Budget::default(), &tally, &mut |fs| {
+        open(fs, "f").read_exact_at(&mut [0; 8], 700)?; // behind what was written
+        assert!(fs.answers().is_empty(), "what is the same in all states is not asked");
+        Ok(())
+    });
+    assert!(report.failure.is_none());
 }
 
 #[test]
@@ -130,6 +136,9 @@ fn what_is_owed_is_what_was_acknowledged_before() {
     let owed: Vec<usize> =
         crash.places(Where::AtSyncs).iter().map(|at| crash.at(*at).owed().len()).collect();
     assert_eq!(owed, [0, 1, 2, 3]);
+    let first = crash.history().acks[0].at;
+    assert!(crash.at(first).owed().is_empty(), "not said before it was said");
+    assert_eq!(crash.at(At(first.0 + 1)).owed().len(), 1);
     let state = crash.at(fs.history().end).state(Box::new(Newest));
     state.ack("later");
     let further = Crash::of_life(&EXT4, &state);
@@ -315,4 +324,30 @@ fn a_run_of_a_hundred_calls_is_cut_everywhere() {
         )
         .unwrap();
     assert_eq!((report.cuts, report.explored), (3 * 51, 3 * 51));
+}
+
+#[test]
+fn what_was_read_once_is_read_again() {
+    let fs = MemFs::new();
+    let file = fs.create_new(p("f")).unwrap();
+    file.write_all_at(b"late", 600).unwrap();
+    file.write_all_at(b"more", 5000).unwrap();
+    for offset in [0, 100, 600, 1000, 4096, 5000] {
+        let mut said = BTreeSet::new();
+        let crash = Crash::new(&POSIX, fs.history());
+        let budget = Budget::per_cut(20_000);
+        let report = crash.explore(Where::AtTheEnd, budget, &Tally::new(), &mut |fs| {
+            let mut part = [0; 4];
+            let got = match fs.open(p("f"), Access::Read) {
+                Ok(file) => file.read_at(&mut part, offset)?,
+                Err(_) => return Ok(()),
+            };
+            let whole = fs.read("f")?;
+            let from = whole.len().min(usize::try_from(offset)?);
+            assert_eq!(part[..got], whole[from..from + got]);
+            said.insert(part[..got].to_vec());
+            Ok(())
+        });
+        assert!(report.failure.is_none() && said.len() > 1, "{report:?}");
+    }
 }

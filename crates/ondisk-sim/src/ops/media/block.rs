@@ -99,8 +99,10 @@ impl Media {
         let open = self.strata[at].open(chain, |step: &BlockStep| step.effect);
         let mut candidates = Vec::with_capacity(open.links.len() + 2);
         if open.below {
-            let known = self.settled_below(at, ino, block);
-            let content = known.map(|content| self.cut_tail(store, at, ino, block, content, 0));
+            let content = self.settled_below(at, ino, block).map(|below| {
+                let end = below.end.min(self.ends(at, ino, 0));
+                Settled { end, ..below }.bytes(store, block)
+            });
             candidates.push(Candidate { content, effect: None, junk: false });
         }
         for step in open.links {
@@ -147,8 +149,7 @@ impl Media {
         }
     }
 
-    /// A content after the cuts of a stratum that came after an effect; with none before it, also
-    /// after the end of the file below, where the file grew: what lies behind an end is zeros.
+    /// A content after what a stratum cut from it behind an effect: see [`ends`](Self::ends).
     pub(super) fn cut_tail(
         &self,
         store: &mut Store,
@@ -158,24 +159,26 @@ impl Media {
         content: BlockId,
         after: EffectId,
     ) -> BlockId {
+        Settled { content, end: self.ends(at, ino, after) }.bytes(store, block)
+    }
+
+    /// From where on the cuts of a stratum that came after an effect have made a file zeros. With
+    /// no effect before them, also where the file ended below, if it grew: what lies behind an end
+    /// is zeros.
+    fn ends(&self, at: usize, ino: Ino, after: EffectId) -> u64 {
         let stratum = &self.strata[at];
         let Some(file) = stratum.effects.file(ino).filter(|file| !file.lens.is_empty()) else {
-            return content;
+            return u64::MAX;
         };
-        let mut end = u64::MAX;
-        if after == 0 && content != BlockId::HOLE {
-            end = self.settled_len(at, ino).unwrap_or(u64::MAX);
+        let below = (after == 0).then(|| self.settled_len(at, ino)).flatten();
+        let end = below.unwrap_or(u64::MAX);
+        if !file.has_cuts {
+            return end;
         }
-        if file.has_cuts {
-            let cuts = file.lens.iter().filter(|step| {
-                step.cuts && step.effect >= after && stratum.is(step.effect) == State::In
-            });
-            end = cuts.map(|step| step.len).fold(end, u64::min);
-        }
-        if content == BlockId::HOLE || !cuts_block(end, block) {
-            return content;
-        }
-        cut_content(store, content, end, block)
+        let cuts = file.lens.iter().filter(|step| {
+            step.cuts && step.effect >= after && stratum.is(step.effect) == State::In
+        });
+        cuts.map(|step| step.len).fold(end, u64::min)
     }
 
     pub(super) fn base_block(&self, ino: Ino, block: u32) -> BlockId {
@@ -187,28 +190,55 @@ impl Media {
         }
     }
 
-    /// What a block holds, as far as that is decided without what cuts took from it.
-    pub(crate) fn settled_block(&self, ino: Ino, block: u32) -> Option<BlockId> {
-        self.settled_below(self.strata.len(), ino, block)
+    /// Whether a block was never written or was cut off, where that is decided.
+    pub(crate) fn is_hole(&self, ino: Ino, block: u32) -> Option<bool> {
+        let settled = self.settled_below(self.strata.len(), ino, block)?;
+        let is_cut_off = settled.end <= u64::from(block) * BLOCK as u64;
+        Some(is_cut_off || settled.content == BlockId::HOLE)
     }
 
-    pub(super) fn settled_below(&self, level: usize, ino: Ino, block: u32) -> Option<BlockId> {
+    /// What a block holds, where that is decided.
+    fn settled_below(&self, level: usize, ino: Ino, block: u32) -> Option<Settled> {
         let Some(at) = level.checked_sub(1) else {
-            return Some(self.base_block(ino, block));
+            return Some(Settled { content: self.base_block(ino, block), end: u64::MAX });
         };
         let stratum = &self.strata[at];
         let chain = stratum.effects.file(ino).map_or(&[][..], |file| file.block(block));
         match stratum.pins.get(&(ino, block)) {
-            Some(Pin::Whole(content)) => return Some(*content),
+            Some(Pin::Whole(content)) => {
+                return Some(Settled { content: *content, end: u64::MAX });
+            }
             Some(Pin::Torn(_)) => return None,
             Some(Pin::NoJunk) | None => {}
         }
         let open = stratum.open(chain, |step: &BlockStep| step.effect);
         match (open.below, open.links.as_slice()) {
-            (true, []) => self.settled_below(at, ino, block),
-            (false, [step]) => Some(step.content),
+            (true, []) => {
+                let below = self.settled_below(at, ino, block)?;
+                Some(Settled { end: below.end.min(self.ends(at, ino, 0)), ..below })
+            }
+            (false, [step]) => {
+                let end = self.ends(at, ino, step.effect + 1);
+                Some(Settled { content: step.content, end })
+            }
             _ => None,
         }
+    }
+}
+
+/// What a block holds, and from where on in its file a cut has made that zeros.
+#[derive(Clone, Copy, Debug)]
+struct Settled {
+    content: BlockId,
+    end: u64,
+}
+
+impl Settled {
+    fn bytes(self, store: &mut Store, block: u32) -> BlockId {
+        if self.content == BlockId::HOLE || !cuts_block(self.end, block) {
+            return self.content;
+        }
+        cut_content(store, self.content, self.end, block)
     }
 }
 

@@ -30,6 +30,8 @@ fn equal_bytes_have_one_class_and_zeros_are_not_kept() {
     let a = store.push(&block(7), 100);
     let b = store.push(&block(7), 200);
     assert_eq!(store.class(a), store.class(b));
+    let c = store.push(&block(8), 100);
+    assert_ne!(store.class(a), store.class(c), "one writer, two contents");
     assert_eq!(store.push(&block(0), 1), BlockId::ZERO);
     assert_eq!(store.class(BlockId::HOLE), store.class(BlockId::ZERO));
     assert!(JUNK.iter().all(|byte| *byte >= 0x80));
