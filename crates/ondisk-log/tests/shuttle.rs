@@ -83,7 +83,7 @@ use scenario::{Op, Scenario};
 use sync::Lost;
 
 /// Schedules of each kind that a scenario is run under.
-const SCHEDULES: usize = 800;
+const SCHEDULES: usize = 1200;
 const SEED: u64 = 0x6f6e_6469_736b;
 /// Preemptions that probabilistic concurrency testing spends on a run.
 const DEPTH: usize = 3;
