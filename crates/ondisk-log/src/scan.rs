@@ -7,15 +7,16 @@
 //! Writes nothing. Memory: one window, and a mark for each block above the watermark.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
 use ondisk_fs::{Access, BLOCK, FileSystem};
 
-use crate::anchor::{Anchor, Place, State};
+use crate::anchor::{Anchor, Place, State, anchor_path};
 use crate::options::Sabotage;
 use crate::read::{Group, GroupReader, Link, ReadEnd};
-use crate::record::{GroupHeader, align_block, align_group};
+use crate::record::{GroupHeader, HEADER_LEN, align_block, align_group};
 use crate::segment::{list_segments, segment_path};
 use crate::{Damage, LogError, Lsn};
 
@@ -107,6 +108,7 @@ impl<'a> Scanner<'a> {
             self.survey(&mut scan)?;
         }
         self.require_segments(&scan)?;
+        self.require_newest(&scan)?;
         for owed in [self.anchor.durable, self.anchor.checkpoint] {
             if owed > scan.end.lsn && self.sabotage != Some(Sabotage::DamageTakenForTail) {
                 return Err(self.damaged(&scan, owed));
@@ -137,6 +139,12 @@ impl<'a> Scanner<'a> {
         self.enter(&mut scan, &reader, link);
         loop {
             if self.closed_here(&scan, &mut reader)? {
+                // Whoever commits behind a closed end has replaced the anchor first.
+                let here = reader.next_group(&mut link.clone())?.is_ok();
+                let number = reader.generation();
+                if here || self.continued(&firsts, number, link, Epoch::Any)?.is_some() {
+                    return Err(self.outdated(&scan));
+                }
                 return Ok(scan);
             }
             // A later epoch began here: what stands behind this place was cut before, and stays
@@ -179,11 +187,42 @@ impl<'a> Scanner<'a> {
     fn first_groups(&self) -> Result<Vec<GroupHeader>, LogError> {
         let mut firsts = Vec::new();
         for &number in self.present.range(self.anchor.first.segment..=self.anchor.newest) {
-            let Some(mut reader) = self.open(number)? else { continue };
-            let header = self.ours(&mut reader, 0)?;
-            firsts.extend(header.filter(|header| header.generation.get() == number));
+            firsts.extend(self.first_group(number)?);
         }
         Ok(firsts)
+    }
+
+    /// The header at the start of a segment, if a group of this life of it stands there.
+    fn first_group(&self, number: u64) -> Result<Option<GroupHeader>, LogError> {
+        let path = segment_path(self.dir, number);
+        let file =
+            self.fs.open(&path, Access::Read).map_err(LogError::io(&path, "open a segment"))?;
+        let mut bytes = [0; HEADER_LEN];
+        match file.read_exact_at(&mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            other => other.map_err(LogError::io(&path, "read the segment"))?,
+        }
+        Ok(GroupHeader::parse(&bytes).filter(|header| {
+            header.store() == self.anchor.store && header.generation.get() == number
+        }))
+    }
+
+    /// A segment that the anchor does not count, and that holds a group all the same: the anchor
+    /// has counted it once.
+    fn require_newest(&self, scan: &Scan) -> Result<(), LogError> {
+        for &number in self.present.range(self.anchor.newest.saturating_add(1)..) {
+            if self.first_group(number)?.is_some() {
+                return Err(self.outdated(scan));
+            }
+        }
+        Ok(())
+    }
+
+    /// The anchor is one that was replaced long ago.
+    fn outdated(&self, scan: &Scan) -> LogError {
+        let damage = Damage::Anchor("is older than the log");
+        let (path, end, durable) = (anchor_path(self.dir), scan.end.lsn, scan.watermark);
+        LogError::Damaged { path, offset: 0, end, durable, damage }
     }
 
     /// Looks at what is left behind in a segment: the rest of the last group's block is zeros,
