@@ -10,7 +10,7 @@ use ondisk_sim::{Model, Tally, Where};
 use testkit::power_cut::{Depth, SHAPES, Shape, explore_all};
 
 /// Seeds that the suite runs; the campaign goes on from here.
-const SEEDS: std::ops::Range<u64> = 0..2;
+const SEEDS: std::ops::Range<u64> = 0..5;
 /// Distinct states that a run of the suite looks at, at least.
 const STATES: u64 = 100_000;
 /// What the log may be doing when the power goes; each is at least one state in a hundred.
@@ -64,9 +64,9 @@ fn cutting_at_syncs_is_enough() {
     let small =
         |shape: &Shape| shape.name == "sync" || shape.name == "batch" || shape.name == "none";
     let shapes: Vec<Shape> = SHAPES.into_iter().filter(small).collect();
-    let depth = Depth { places: Where::Everywhere, first: 3, lives: 1, ..Depth::default() };
+    let depth = Depth { places: Where::Everywhere, first: 16, lives: 1, ..Depth::default() };
     let tally = Tally::new();
-    let found = explore_all(&shapes, 100..101, &Model::ALL, depth, None, &tally);
+    let found = explore_all(&shapes, 100..103, &Model::ALL, depth, None, &tally);
     assert!(found.is_ok(), "{}", found.map_err(|(_, failure)| failure).unwrap_err());
     testkit::summary(&format!("suite log_power_cut everywhere: {} states", tally.states()));
 }
