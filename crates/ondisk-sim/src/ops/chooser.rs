@@ -53,7 +53,8 @@ pub trait Chooser: Send {
     fn pick(&mut self, question: Question, answers: u32) -> u32;
 }
 
-/// Decides always for the oldest content, and tears nothing.
+/// Decides always for the oldest content, and tears nothing. What was there before a new block was
+/// written is older than the zeros that it may show.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Oldest;
 

@@ -18,6 +18,7 @@ use super::crash::{Crash, Cut, Where};
 use super::crash_fs::CrashFs;
 use super::digest::mix2;
 use super::effects::{EffectId, Kind};
+use super::model::Names;
 use super::shrink;
 use super::story::Story;
 use super::tally::Tally;
@@ -217,7 +218,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn all(&mut self, budget: Budget) -> Result<Ended, Stop> {
         let newest = self.run(Try::default())?;
-        let guess = guess(&newest);
+        let guess = self.guess(&newest);
         let mut prefix = Vec::new();
         if guess <= self.left {
             let limit = self.left.min(guess.saturating_mul(2).saturating_add(16));
@@ -234,6 +235,22 @@ impl Search<'_> {
             self.run(Try::with(Seeded::new(mix2(seed, draw))))?;
         }
         self.depth_first(&mut prefix, self.left)
+    }
+
+    /// How many states the cut has, judged by the questions on the way to one of them.
+    fn guess(&self, answers: &[Answer]) -> u32 {
+        let ways = |answer: &Answer| match answer.question {
+            // A torn block has more shapes than a whole one; how many is not seen from here.
+            Question::Torn { .. } => 3,
+            _ => answer.of,
+        };
+        let guess = answers.iter().map(ways).fold(1, u32::saturating_mul);
+        if self.cut.crash.model().names == Names::Everything {
+            // One chain: so many states as it has links, and one.
+            let links = u32::try_from(self.cut.open_effects()).unwrap_or(u32::MAX);
+            return guess.min(links.saturating_add(1));
+        }
+        guess
     }
 
     /// Looks at one state.
@@ -355,16 +372,6 @@ impl Default for Try {
     fn default() -> Self {
         Self::with(Newest)
     }
-}
-
-/// How many states a cut has, judged by the questions on the way to one of them.
-fn guess(answers: &[Answer]) -> u32 {
-    let ways = |answer: &Answer| match answer.question {
-        // A torn block has more shapes than a whole one; how many is not seen from here.
-        Question::Torn { .. } => 3,
-        _ => answer.of,
-    };
-    answers.iter().map(ways).fold(1, u32::saturating_mul)
 }
 
 /// Runs a check; a panic is an error like any other.

@@ -110,7 +110,8 @@ impl Media {
             let (content, effect) = (Some(content), Some(step.effect));
             candidates.push(Candidate { content, effect, junk: false });
         }
-        // A new block has somebody's former bytes until its own are there.
+        // A new block has somebody's former bytes until its own are there. They come first, so
+        // that zeros and data that begin alike stay neighbours.
         let new = candidates.iter().rposition(|it| it.content == Some(BlockId::HOLE));
         let no_junk = self.strata[at].pins.contains_key(&(ino, block));
         if let Some(new) = new
@@ -119,7 +120,7 @@ impl Media {
             && !no_junk
         {
             let junk = Candidate { content: Some(BlockId::JUNK), junk: true, ..candidates[new] };
-            candidates.insert(new + 1, junk);
+            candidates.insert(new, junk);
         }
         candidates
     }
