@@ -114,6 +114,8 @@ enum Deed<'a> {
     /// The file has so many bytes.
     Length(&'a Path, usize),
     Removed(&'a Path),
+    /// The anchor is a whole one that stood there before.
+    OlderAnchor(&'a [u8]),
     Swapped(&'a Path, &'a Path),
 }
 
@@ -126,6 +128,7 @@ impl fmt::Debug for Deed<'_> {
             }
             Self::Length(path, len) => write!(f, "{} gets {len} bytes long", path.display()),
             Self::Removed(path) => write!(f, "{} is removed", path.display()),
+            Self::OlderAnchor(anchor) => write!(f, "the anchor becomes {anchor:02x?} again"),
             Self::Swapped(a, b) => write!(f, "{} and {} are swapped", a.display(), b.display()),
         }
     }
@@ -185,6 +188,12 @@ impl Subject {
                     if needed { Verdict::Error } else { Verdict::Serves(self.whole.len()) };
                 self.judge(deed, verdict, writer);
                 shelf.put(path, former);
+            }
+            Deed::OlderAnchor(anchor) => {
+                let former = shelf.get(anchor_path());
+                shelf.put(anchor_path(), anchor.to_vec());
+                self.judge(deed, Verdict::ServesAllOrError, writer);
+                shelf.put(anchor_path(), former);
             }
             Deed::Swapped(one, two) => {
                 let (first, second) = (shelf.get(one), shelf.get(two));
@@ -357,9 +366,14 @@ fn change_blocks(subject: &Subject) -> usize {
     for path in &paths {
         for block in 0..subject.len(path).div_ceil(BLOCK) {
             let len = BLOCK.min(subject.len(path) - block * BLOCK);
-            // The anchor is replaced as a whole: what it held before was another file's.
-            let former = subject.made.former.get(&(path.clone(), block));
-            let former = former.filter(|_| *path != anchor_path()).into_iter().flatten();
+            let former = subject.made.former.get(&(path.clone(), block)).into_iter().flatten();
+            if *path == anchor_path() {
+                for anchor in former.clone() {
+                    subject.try_deed(Deed::OlderAnchor(anchor), Writer::GoesOn);
+                    cases += 1;
+                }
+            }
+            let former = former.filter(|_| *path != anchor_path());
             let fixed = [vec![0; BLOCK], vec![0xFF; BLOCK]];
             for content in fixed.iter().chain(former).chain(&contents) {
                 let content = &content[..len.min(content.len())];

@@ -134,7 +134,7 @@ fn lay(pieces: &[Piece]) -> (Vec<u8>, BTreeSet<Vec<u8>>) {
 fn a_reader_makes_nothing_up() {
     let mut report = Report::begin("reader: properties of any bytes");
     report.count("pieces", || {
-        check("pieces", 30_000, vec(piece(), 1..12), |pieces| {
+        check("pieces", 60_000, vec(piece(), 1..12), |pieces| {
             let (bytes, whole) = lay(&pieces);
             let shelf = Shelf::default();
             let path = Path::new("segment");
@@ -239,7 +239,7 @@ fn a_mutated_log_serves_nothing_that_was_not_committed() {
     let logs = logs();
     report.count("mutations", || {
         let mutations = vec(any::<Mutation>(), 1..4);
-        check("mutations", 20_000, (0..logs.len(), mutations), |(log, mutations)| {
+        check("mutations", 60_000, (0..logs.len(), mutations), |(log, mutations)| {
             let made = &logs[log];
             let shelf = made.shelf.fork();
             mutations.iter().for_each(|mutation| mutate(&shelf, &logs, *mutation));
@@ -311,7 +311,7 @@ fn an_anchor_may_say_anything() {
     let mut report = Report::begin("reader: properties of forged anchors");
     let logs = logs();
     report.count("forged anchors", || {
-        check("anchors", 20_000, (0..logs.len() - 1, anchor()), |(log, anchor)| {
+        check("anchors", 60_000, (0..logs.len() - 1, anchor()), |(log, anchor)| {
             let made = &logs[log];
             let shelf = made.shelf.fork();
             shelf.put(anchor_path(), anchor.encode());
