@@ -23,7 +23,7 @@ use super::shrink;
 use super::story::Story;
 use super::tally::Tally;
 
-/// What a check says of a crash state. A panic counts as an error.
+/// What a check says of a crash state. A panic counts as an error, where panics unwind.
 pub type Verdict = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// From so many states on, some of what is left of a budget goes to depth-first search.

@@ -351,3 +351,18 @@ fn what_was_read_once_is_read_again() {
         assert!(report.failure.is_none() && said.len() > 1, "{report:?}");
     }
 }
+
+#[test]
+fn a_read_that_ends_early_tells_where() {
+    let fs = MemFs::from_image(&Image::new().file("f", ""));
+    let file = open(&fs, "f");
+    for len in [5, 10] {
+        file.set_len(len).unwrap();
+    }
+    let crash = Crash::new(&EXT4, fs.history());
+    let report = crash.explore(Where::AtTheEnd, Budget::default(), &Tally::new(), &mut |fs| {
+        open(fs, "f").read_at(&mut [0; 20], 0)?;
+        Ok(())
+    });
+    assert_eq!(report.to_string(), "explored 1 of 1 cuts, 3 states, exhausted");
+}

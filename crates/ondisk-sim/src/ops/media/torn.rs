@@ -11,7 +11,7 @@ const SECTOR: usize = 512;
 pub(crate) const SECTORS: usize = BLOCK / SECTOR;
 
 /// Which content each sector of a torn block shows, as far as that is decided.
-pub(crate) type Sectors = [Option<u8>; SECTORS];
+pub(crate) type Sectors = [Option<u16>; SECTORS];
 
 /// What is known of a block beyond which effects are there.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl Media {
                 contents.push((content, candidate.effect));
             }
         }
-        contents.truncate(usize::from(u8::MAX));
+        contents.truncate(usize::from(u16::MAX));
         let torn = Torn { contents, sectors: [None; SECTORS] };
         self.strata[at].pins.insert((ino, block), Pin::Torn(torn));
     }
@@ -121,13 +121,13 @@ impl Media {
 impl Torn {
     /// What a sector may show: of equal bytes the oldest. When it is the last to be decided of
     /// those that differ, not what would make the block whole after all.
-    fn answers(&self, store: &Store, sector: usize) -> Vec<u8> {
-        let same = |a: u8, b: u8, sector: usize| {
-            let content = |at: u8| self.contents[usize::from(at)].0;
+    fn answers(&self, store: &Store, sector: usize) -> Vec<u16> {
+        let same = |a: u16, b: u16, sector: usize| {
+            let content = |at: u16| self.contents[usize::from(at)].0;
             store.same(content(a), content(b), bytes_of(sector))
         };
-        let all = 0..u8::try_from(self.contents.len()).unwrap_or(u8::MAX);
-        let mut answers: Vec<u8> = Vec::new();
+        let all = 0..u16::try_from(self.contents.len()).unwrap_or(u16::MAX);
+        let mut answers: Vec<u16> = Vec::new();
         for at in all.clone() {
             if !answers.iter().any(|other| same(*other, at, sector)) {
                 answers.push(at);
@@ -139,13 +139,13 @@ impl Torn {
         if !is_last {
             return answers;
         }
-        let makes_whole = |answer: u8| {
+        let makes_whole = |answer: u16| {
             all.clone().any(|at| {
                 same(at, answer, sector)
                     && others().all(|other| same(at, self.sectors[other].unwrap_or(0), other))
             })
         };
-        let torn: Vec<u8> =
+        let torn: Vec<u16> =
             answers.iter().copied().filter(|answer| !makes_whole(*answer)).collect();
         if torn.is_empty() { answers } else { torn }
     }

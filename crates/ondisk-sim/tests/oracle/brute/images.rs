@@ -1,0 +1,215 @@
+//! From what may be there or not to the images that a cut may leave: every combination, one by
+//! one.
+
+use super::*;
+
+impl Brute {
+    /// All images after a cut in which `made` calls were made and `returned` had returned; `None`
+    /// when there are too many to try.
+    pub(crate) fn images(&self, made: usize, returned: usize) -> Option<BTreeSet<Brief>> {
+        let there = self.made.iter().take_while(|effect| effect.op < made).count();
+        let is_floor = |at: usize| self.made[at].floor.is_some_and(|op| op < returned);
+        let is_dropped = |at: usize| self.made[at].dropped.is_some_and(|op| op < returned);
+        let is_evicted = |at: usize| self.made[at].evicted.is_some_and(|op| op < made);
+        let open: Vec<usize> = (0..there).filter(|at| !is_floor(*at) && !is_evicted(*at)).collect();
+        if open.len() > 13 {
+            return None;
+        }
+        let needs: Vec<(usize, usize)> =
+            self.all_needs().into_iter().filter(|(_, needed)| !is_dropped(*needed)).collect();
+        let mut images = BTreeSet::new();
+        let fate = |at: usize| match at {
+            _ if is_floor(at) => Fate::Floor,
+            _ if is_evicted(at) => Fate::Evicted,
+            _ => Fate::Lost,
+        };
+        for subset in 0..1_u32 << open.len() {
+            let mut fates: Vec<Fate> = (0..there).map(fate).collect();
+            for (bit, effect) in open.iter().enumerate() {
+                if (subset >> bit) & 1 == 1 {
+                    fates[*effect] = Fate::Kept;
+                }
+            }
+            let is = |effect: usize| fates.get(effect).is_some_and(|fate| fate.is_there());
+            if needs.iter().all(|(later, earlier)| !is(*later) || is(*earlier)) {
+                self.expand(&fates, &mut images)?;
+            }
+        }
+        Some(images)
+    }
+
+    /// All images of one set of effects: every fill and tear.
+    fn expand(&self, fates: &[Fate], images: &mut BTreeSet<Brief>) -> Option<()> {
+        let mut names = self.base_names.clone();
+        for (at, made) in self.made.iter().enumerate().take(fates.len()) {
+            let Effect::Name { changes, .. } = &made.effect else { continue };
+            for (spot, ino) in changes.iter().filter(|_| fates[at].is_there()) {
+                match ino {
+                    Some(ino) => names.insert(*spot, *ino),
+                    None => names.remove(spot),
+                };
+            }
+        }
+        let mut trees = vec![BTreeMap::<usize, Runs>::new()];
+        let inodes: BTreeSet<usize> = names.values().copied().collect();
+        for ino in inodes {
+            let contents = self.contents(ino, fates)?;
+            if trees.len() * contents.len() > MOST {
+                return None;
+            }
+            let mut more = Vec::new();
+            for tree in &trees {
+                for content in &contents {
+                    let mut tree = tree.clone();
+                    tree.insert(ino, content.clone());
+                    more.push(tree);
+                }
+            }
+            trees = more;
+        }
+        for tree in trees {
+            images.insert(names.iter().map(|(spot, ino)| (*spot, tree[ino].clone())).collect());
+        }
+        (images.len() <= MOST).then_some(())
+    }
+
+    fn contents(&self, ino: usize, fates: &[Fate]) -> Option<Vec<Runs>> {
+        let mut len = self.base[ino].len();
+        for (at, made) in self.made.iter().enumerate().take(fates.len()) {
+            match made.effect {
+                Effect::Len { ino: i, len: n, .. } | Effect::SetLen { ino: i, len: n, .. }
+                    if i == ino && fates[at].is_there() =>
+                {
+                    len = n;
+                }
+                _ => {}
+            }
+        }
+        let mut contents = vec![Vec::new()];
+        for block in 0..len.div_ceil(BLOCK) {
+            let mut more = Vec::new();
+            // What lies behind the end is not seen, however it is torn.
+            let mut shown = BTreeSet::new();
+            for mut bytes in self.block(ino, block, len - block * BLOCK, fates)? {
+                bytes.truncate(len - block * BLOCK);
+                shown.insert(bytes);
+            }
+            if shown.len() * contents.len() > MOST {
+                return None;
+            }
+            for bytes in shown {
+                more.extend(contents.iter().map(|before: &Vec<u8>| {
+                    let mut content = before.clone();
+                    content.extend(&bytes);
+                    content.truncate(len);
+                    content
+                }));
+            }
+            contents = more;
+        }
+        Some(contents.iter().map(|content| runs(content)).collect())
+    }
+
+    /// What the first `seen` bytes of a block may show. A version is its content, `None` for a block that was never written
+    /// or was cut off.
+    fn block(
+        &self,
+        ino: usize,
+        block: usize,
+        seen: usize,
+        fates: &[Fate],
+    ) -> Option<BTreeSet<Vec<u8>>> {
+        let from = block * BLOCK;
+        let base = (self.base[ino].len() > from).then(|| {
+            let mut content = self.base[ino][from..].to_vec();
+            content.resize(BLOCK, 0);
+            content
+        });
+        // Each version as it is after the cuts behind it; the first is the oldest from the floor.
+        let mut versions = vec![base];
+        let mut missing = false;
+        for (at, made) in self.made.iter().enumerate().take(fates.len()) {
+            match &made.effect {
+                Effect::Data { ino: i, block: b, content } if (*i, *b) == (ino, block) => {
+                    match fates[at] {
+                        Fate::Evicted => continue,
+                        Fate::Lost => {
+                            missing = true;
+                            continue;
+                        }
+                        Fate::Floor => versions.clear(),
+                        Fate::Kept => {}
+                    }
+                    versions.push(Some(content.clone()));
+                }
+                Effect::SetLen { ino: i, len, shorter: true }
+                    if *i == ino && fates[at].is_there() =>
+                {
+                    // A block that was cut off has nothing to come: what was written to it went
+                    // elsewhere.
+                    missing &= *len > from;
+                    for version in &mut versions {
+                        *version = cut(version.take(), len.saturating_sub(from));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.show(&versions, missing, seen)
+    }
+
+    fn show(
+        &self,
+        versions: &[Option<Vec<u8>>],
+        missing: bool,
+        seen: usize,
+    ) -> Option<BTreeSet<Vec<u8>>> {
+        let zeros = || vec![0; BLOCK];
+        let junk = || ondisk_junk();
+        let mut shown = BTreeSet::new();
+        let last = versions.last().unwrap();
+        shown.insert(last.clone().unwrap_or_else(zeros));
+        if last.is_none() && missing && self.model.fill == Fill::ZeroOrJunk {
+            shown.insert(junk());
+        }
+        if self.model.tear == Tear::Never {
+            return Some(shown);
+        }
+        let mut parts: BTreeSet<Vec<u8>> =
+            versions.iter().map(|version| version.clone().unwrap_or_else(zeros)).collect();
+        let unwritten = versions.iter().rposition(Option::is_none);
+        let behind = unwritten.is_some_and(|at| missing || at + 1 < versions.len());
+        if behind && self.model.fill == Fill::ZeroOrJunk {
+            parts.insert(junk());
+        }
+        let mut torn = vec![Vec::new()];
+        for sector in 0..seen.min(BLOCK).div_ceil(SECTOR) {
+            let range = sector * SECTOR..(sector + 1) * SECTOR;
+            let shows: BTreeSet<&[u8]> = parts.iter().map(|part| &part[range.clone()]).collect();
+            if torn.len() * shows.len() > 300 {
+                return None;
+            }
+            torn = torn
+                .iter()
+                .flat_map(|before: &Vec<u8>| shows.iter().map(move |part| [before, *part].concat()))
+                .collect();
+        }
+        shown.extend(torn);
+        Some(shown)
+    }
+}
+
+/// A version after a cut to so many bytes of it.
+fn cut(version: Option<Vec<u8>>, keep: usize) -> Option<Vec<u8>> {
+    let mut content = version.filter(|_| keep > 0)?;
+    if keep < BLOCK {
+        content[keep..].fill(0);
+    }
+    Some(content)
+}
+
+/// Stands for any bytes: the simulation has one such block, and images are compared with all of
+/// its bytes put in place of this.
+fn ondisk_junk() -> Vec<u8> {
+    vec![0xFF; BLOCK]
+}
