@@ -9,8 +9,6 @@
 #[cfg(target_os = "linux")]
 mod follower;
 #[cfg(target_os = "linux")]
-mod machine;
-#[cfg(target_os = "linux")]
 mod many;
 #[cfg(target_os = "linux")]
 mod numbers;
@@ -18,6 +16,8 @@ mod numbers;
 mod one;
 #[cfg(target_os = "linux")]
 mod options;
+#[cfg(target_os = "linux")]
+mod os;
 #[cfg(target_os = "linux")]
 mod ours;
 #[cfg(target_os = "linux")]
@@ -44,13 +44,13 @@ fn main() -> Outcome<()> {
     let file = raw::WrittenFile::make(&dir.path().join("raw"), RAW_BYTES)?;
     let cpus = match &options.cpus {
         Some(cpus) => cpus.clone(),
-        None => match machine::interrupted(&file)? {
+        None => match os::interrupted(&file)? {
             Some(cpu) => vec![cpu],
-            None => machine::allowed()?.into_iter().take(1).collect(),
+            None => os::allowed()?.into_iter().take(1).collect(),
         },
     };
-    machine::pin(&cpus)?;
-    let awake = machine::Awake::keep(&cpus);
+    os::pin(&cpus)?;
+    let awake = os::Awake::keep(&cpus);
     if !options.json {
         println!("in {}, on processors {cpus:?}, kept awake", options.dir.display());
     }

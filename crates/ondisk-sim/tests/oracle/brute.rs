@@ -447,6 +447,4 @@ impl Brute {
             }
         }
     }
-
-    // What a cut leaves.
 }

@@ -11,7 +11,7 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark has a clock")]
 
 #[cfg(target_os = "linux")]
-mod awake;
+mod os;
 mod plain;
 
 use std::error::Error;
@@ -34,7 +34,7 @@ fn main() -> Outcome<()> {
     let options = Options::parse()?;
     let dir = tempfile::tempdir_in(&options.dir)?;
     #[cfg(target_os = "linux")]
-    let _awake = awake::Awake::choose(dir.path())?;
+    let _awake = os::Awake::choose(dir.path())?;
     let (filled, copy) = (dir.path().join("filled"), dir.path().join("copy"));
     let db = fill(&filled)?; // held open: what is copied was not closed
     let mut rounds = Vec::new();
