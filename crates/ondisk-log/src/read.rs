@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use ondisk_fs::File;
+use ondisk_fs::{BLOCK, File};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::options::Sabotage;
@@ -24,6 +24,9 @@ use crate::{Damage, LogError, Lsn, StoreId};
 
 /// Bytes read at once.
 const WINDOW: usize = 1 << 20;
+
+/// More than lies between the end of a group and its successor's body.
+const PADDING: u64 = 2 * BLOCK as u64;
 
 /// What the next group must continue from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -257,7 +260,11 @@ impl GroupReader {
             return Ok(None);
         };
         if offset < self.window_at || end > self.window_at + self.window.len() as u64 {
-            self.refill(offset, len)?;
+            // From the last group's end on: the padding behind it is looked at after its
+            // successor, and would else be read again, with a window of its own.
+            let near = (self.at..self.at + PADDING).contains(&offset);
+            let start = if near { self.at } else { offset };
+            self.refill(start, usize::try_from(end - start).unwrap_or(usize::MAX))?;
         }
         let from = usize::try_from(offset - self.window_at).unwrap_or(usize::MAX);
         Ok(self.window.get(from..from + len))

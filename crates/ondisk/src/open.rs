@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ondisk_fs::{FileSystem, LockError, LockMode, create_dir_durable};
 use ondisk_log::{Flow, Log, LogOptions, Lsn, Recovered, StoreId};
 
@@ -72,7 +72,7 @@ impl Opening<'_> {
         for path in unnamed_files(fs, engine.dir(), &manifest)? {
             fs.remove(&path).map_err(Error::io(&path, "remove a file that belongs to nothing"))?;
         }
-        let Replayed { young, last, failure, full } = replayed;
+        let Replayed { young, last, failure, full, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
         let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young.finish(), engine);
         let checkpointer = Checkpointer::new(manifest, recovered.checkpoint);
@@ -127,7 +127,7 @@ impl Opening<'_> {
         let mut replayed = Replayed::above(from);
         let budget = self.settings.young_budget;
         let log = log_dir(path);
-        let mut sink = |lsn, payload| replayed.take(&log, lsn, payload, budget);
+        let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, budget);
         let fs = Arc::clone(&self.fs);
         let (log, recovered) = Log::recover(fs, &log, self.log, from, &mut sink)?;
         check_together(&dir, &manifest, &recovered)?;
@@ -169,18 +169,38 @@ pub(crate) struct Replayed {
     pub(crate) failure: Option<Error>,
     /// It takes no more for want of memory.
     full: bool,
+    pool: Pool,
+}
+
+/// Copies payloads that the log gave side by side into pieces of memory of their own.
+///
+/// What the log gives is a slice of a large piece of a segment, padding and all: kept, it would
+/// keep that. One allocation a payload would take as long as the copy.
+#[derive(Debug, Default)]
+struct Pool(BytesMut);
+
+/// Bytes of a pool's pieces.
+const PIECE: usize = 256 << 10;
+
+impl Pool {
+    fn copy(&mut self, payload: &[u8]) -> Bytes {
+        if self.0.capacity() < payload.len() {
+            self.0 = BytesMut::with_capacity(PIECE.max(payload.len()));
+        }
+        self.0.extend_from_slice(payload);
+        self.0.split().freeze()
+    }
 }
 
 impl Replayed {
     pub(crate) fn above(from: Lsn) -> Self {
-        Self { young: Loading::default(), last: from, failure: None, full: false }
+        let (young, pool) = (Loading::default(), Pool::default());
+        Self { young, last: from, failure: None, full: false, pool }
     }
 
     /// Takes a commit that the log gave.
-    pub(crate) fn take(&mut self, log: &Path, lsn: Lsn, payload: Bytes, budget: u64) -> Flow {
-        // What the log gives is a slice of a large piece of a segment, padding and all: kept, it
-        // would keep that.
-        match read_commit(log, lsn, Bytes::copy_from_slice(&payload)) {
+    pub(crate) fn take(&mut self, log: &Path, lsn: Lsn, payload: &[u8], budget: u64) -> Flow {
+        match read_commit(log, lsn, self.pool.copy(payload)) {
             Ok(commit) => self.young.push(lsn, &commit, DEFAULT_KEYSPACE),
             Err(error) => {
                 self.failure = Some(error);
@@ -239,12 +259,11 @@ fn replay_rest(store: &Store, log: &Path, mut last: Lsn) -> Result<(), Error> {
         let claimed =
             if store.breaks(Sabotage::RecoveryClaimsAll) { store.log.last() } else { last };
         store.checkpoint_through(claimed, || claimed)?;
-        let mut records = store.log.iter(last.next())?;
+        let (mut records, mut pool) = (store.log.iter(last.next())?, Pool::default());
         loop {
             let Some(record) = records.next() else { return Ok(()) };
             let (lsn, payload) = record?;
-            let payload = Bytes::copy_from_slice(&payload);
-            store.keyspace.insert(lsn, &read_commit(log, lsn, payload)?);
+            store.keyspace.insert(lsn, &read_commit(log, lsn, pool.copy(&payload))?);
             last = lsn;
             if store.keyspace.young_bytes() >= store.settings.young_budget {
                 break;

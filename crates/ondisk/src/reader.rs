@@ -7,6 +7,7 @@ use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ondisk_fs::{FileSystem, Held};
 use ondisk_log::{Log, LogStats, Lsn, Recovered};
 
@@ -45,7 +46,7 @@ impl Reader {
         let (dir, log) = (keyspace_dir(path), log_dir(path));
         let (engine, manifest) = Bitcask::open(fs, &dir, DEFAULT_KEYSPACE, Sums::Checked)?;
         let mut replayed = Replayed::above(manifest.checkpoint);
-        let mut sink = |lsn, payload| replayed.take(&log, lsn, payload, u64::MAX);
+        let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, u64::MAX);
         let recovered = Log::read(&**fs, &log, manifest.checkpoint, &mut sink)?;
         check_together(&dir, &manifest, &recovered)?;
         let Replayed { young, failure, .. } = replayed;
