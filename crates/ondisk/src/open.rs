@@ -179,8 +179,8 @@ pub(crate) struct Replayed {
 #[derive(Debug, Default)]
 struct Pool(BytesMut);
 
-/// Bytes of a pool's pieces.
-const PIECE: usize = 256 << 10;
+/// Bytes of a pool's pieces; of one that is not filled only the pages that were written cost memory.
+const PIECE: usize = 4 << 20;
 
 impl Pool {
     fn copy(&mut self, payload: &[u8]) -> Bytes {
