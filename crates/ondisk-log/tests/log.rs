@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ondisk_fs::{FileSystem, OsFs, Rung};
 use ondisk_log::{
-    Batch, Flow, Log, LogError, LogOptions, Lsn, Presence, Recovered, Step, StoreId, SyncMode,
+    Batch, Flow, Log, LogError, LogOptions, Lsn, Presence, Recovered, Sabotage, Step, StoreId,
+    SyncMode,
 };
 
 const SMALL: LogOptions =
@@ -280,4 +281,25 @@ fn a_log_says_what_it_is_not() {
     assert!(matches!(again, Err(LogError::Occupied { .. })));
     fs().remove(&path.join("anchor")).unwrap();
     assert!(matches!(Log::presence(&*fs(), &path), Err(LogError::AnchorMissing { .. })));
+}
+
+/// Whether a log refuses to give back what no checkpoint holds, and still has it after a reopen.
+fn keeps_what_no_checkpoint_holds(sabotage: Option<Sabotage>) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let options = LogOptions { sabotage, ..SMALL };
+    let log = Log::create(fs(), &path, StoreId([5; 16]), options).unwrap().finish().unwrap();
+    for i in 1..=100 {
+        log.append(&payload(i), SyncMode::Sync).unwrap();
+    }
+    let refused = log.truncate(log.last()).is_err();
+    drop(log);
+    let (_, _, records) = open(&path);
+    refused && records.len() == 100
+}
+
+#[test]
+fn canary_a_truncation_beyond_the_checkpoint_is_noticed() {
+    assert!(keeps_what_no_checkpoint_holds(None));
+    assert!(!keeps_what_no_checkpoint_holds(Some(Sabotage::TruncatedBeyondCheckpoint)));
 }
