@@ -7,7 +7,7 @@ mod check;
 mod chooser;
 mod crash;
 mod crash_fs;
-mod digest;
+pub mod digest;
 mod effects;
 mod explore;
 mod fault;

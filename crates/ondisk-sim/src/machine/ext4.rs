@@ -1,0 +1,32 @@
+//! ext4 with its journal.
+//!
+//! Invariant: what is not in a message or an event did not happen.
+
+use super::Death;
+use super::arena::{Arena, Marks};
+use super::choice::Chooser;
+use super::digest::Digest;
+use super::ids::Ns;
+use super::layer::{Cx, Layer};
+use super::message::{BioDone, FsReq};
+
+pub mod disk;
+
+/// ext4 with its journal.
+#[derive(Clone, Debug, Default)]
+pub struct Ext4 {}
+
+impl Layer for Ext4 {
+    type Req = FsReq;
+    type Done = BioDone;
+
+    fn accept(&mut self, _: &mut Cx, _: Self::Req) {}
+    fn complete(&mut self, _: &mut Cx, _: Self::Done) {}
+    fn tick(&mut self, _: &mut Cx) {}
+    fn next_tick(&self) -> Option<Ns> {
+        None
+    }
+    fn power_cut(&mut self, _: Death, _: &mut Arena, _: &mut dyn Chooser) {}
+    fn digest(&self, _: &Arena, _: &mut Digest) {}
+    fn marks(&self, _: &mut Marks) {}
+}
