@@ -21,6 +21,17 @@ pub struct Config {
     pub copy: Ns,
     /// Whether a [`History`](crate::History) is kept of what was called.
     pub history: bool,
+    /// A mistake planted on purpose, for tests of tests.
+    #[doc(hidden)]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// Mistakes that a suite must notice: each is one rule of a layer, left out.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sabotage {
+    /// The commit block is sent without a FLUSH before it.
+    NoFlushBeforeCommit,
 }
 
 /// What is mounted.
@@ -258,6 +269,7 @@ impl Default for Config {
             call: Ns(300),
             copy: Ns(400),
             history: true,
+            sabotage: None,
         }
     }
 }
