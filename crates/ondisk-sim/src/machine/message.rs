@@ -56,8 +56,9 @@ pub enum Request {
     Close { fd: Fd },
     /// `read(2)`, or `pread(2)` with an offset: answers [`Reply::Bytes`].
     Read { fd: Fd, at: Option<u64>, len: u64 },
-    /// `write(2)`, or `pwrite(2)` with an offset: answers [`Reply::Count`].
-    Write { fd: Fd, at: Option<u64>, bytes: Vec<u8> },
+    /// `write(2)`, or `pwrite(2)` with an offset: answers [`Reply::Count`]. With `sync` it is
+    /// `pwritev2(2)` with `RWF_DSYNC` or `RWF_SYNC`.
+    Write { fd: Fd, at: Option<u64>, bytes: Vec<u8>, sync: Option<Sync> },
     /// `ftruncate(2)`.
     SetLen { fd: Fd, len: u64 },
     /// `fallocate(2)` from 0 on, without a flag.
