@@ -1,0 +1,95 @@
+//! What a death leaves: the bytes in flash, and what a mount makes of them.
+//!
+//! Invariant: no state of the dead machine is in here but the drive's flash.
+
+use super::arena::Arena;
+use super::config::{Config, Mount};
+use super::digest::Digest;
+use super::ids::{BlockId, Lba};
+use super::sim::Sim;
+use super::ssd::Flash;
+use super::whole::Machine;
+use crate::ops::Image;
+
+pub use super::ext4::disk::MountError;
+
+/// A drive without power, and the machine that it was in.
+#[derive(Clone, Debug)]
+pub struct Media {
+    pub(super) config: Config,
+    pub(super) arena: Arena,
+    pub(super) flash: Flash,
+}
+
+impl Media {
+    /// A drive that was formatted, with these files on it.
+    #[must_use]
+    pub fn format(config: Config, base: &Image) -> Self {
+        let mut arena = Arena::new();
+        let blocks = match &config.mount {
+            Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena),
+            Mount::Tmpfs | Mount::Nfs => Vec::new(),
+        };
+        let flash = Flash::format(&config.drive, &blocks);
+        Self { config, arena, flash }
+    }
+
+    /// All files that a mount would show, without mounting: the journal is replayed in memory.
+    ///
+    /// # Errors
+    /// What a mount would refuse.
+    pub fn image(&mut self) -> Result<Image, MountError> {
+        if !matches!(self.config.mount, Mount::Ext4(_)) {
+            return Ok(Image::new());
+        }
+        let Self { flash, arena, .. } = self;
+        let loaded = super::ext4::disk::recover(&|lba| flash.peek(lba), arena)?;
+        Ok(super::ext4::disk::image(&loaded, &|lba| flash.peek(lba), arena))
+    }
+
+    /// Switches the machine on, and waits until the file system is mounted.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn mount(self, seed: u64) -> Result<Sim, MountError> {
+        let sim = self.boot(seed)?;
+        sim.wait_mounted();
+        Ok(sim)
+    }
+
+    /// Switches the machine on; the file system is still to be mounted, event by event.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn boot(self, seed: u64) -> Result<Sim, MountError> {
+        Machine::boot(self, seed).map(Sim::of)
+    }
+
+    /// The bytes of a block.
+    #[must_use]
+    pub fn read(&self, lba: Lba) -> &[u8] {
+        self.arena.bytes(self.flash.peek(lba))
+    }
+
+    /// Damages a block, for tests of what a mount does then.
+    pub fn write(&mut self, lba: Lba, bytes: &super::arena::Bytes) {
+        let content = self.arena.put(bytes);
+        self.flash.poke(lba, content);
+    }
+
+    /// What stands where, as a number: equal media have equal ones.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        for lba in 0..self.config.drive.blocks {
+            let content = self.flash.peek(Lba(lba));
+            if content != BlockId::ZERO {
+                let bytes = crate::ops::digest::bytes_digest(self.arena.bytes(content));
+                digest.add(u64::from(lba));
+                digest.add(bytes.0);
+                digest.add(bytes.1);
+            }
+        }
+        digest
+    }
+}
