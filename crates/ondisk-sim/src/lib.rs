@@ -45,9 +45,9 @@
 pub mod machine;
 pub mod ops;
 
-pub use ops::model;
+pub use ops::{model, record};
 pub use ops::{
     Ack, Answer, At, Budget, Call, Check, Chooser, Crash, CrashFs, Cut, Failure, Fault, Group,
     History, How, Image, Ino, MemFs, Model, Newest, Node, Oldest, OpId, Place, Question, Report,
-    Seeded, SimError, StateId, Story, SyncKind, Tally, Target, Verdict, What, Where, check,
+    Seeded, SimError, StateId, Story, SyncKind, Tally, Target, Verdict, What, Where, WriteSync, check,
 };

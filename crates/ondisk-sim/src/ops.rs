@@ -18,7 +18,9 @@ mod media;
 mod mem_fs;
 pub mod model;
 mod path;
+pub mod record;
 pub mod script;
+
 mod seam;
 mod shrink;
 mod store;
@@ -31,7 +33,7 @@ pub use crash::{Crash, Cut, Where};
 pub use crash_fs::{CrashFs, StateId};
 pub use explore::{Budget, Failure, Report, Verdict};
 pub use fault::{Fault, How, Place, SimError, Target};
-pub use history::{Ack, At, Call, History, Ino, OpId, SyncKind, What};
+pub use history::{Ack, At, Call, History, Ino, OpId, SyncKind, What, WriteSync};
 pub use image::{Image, Node};
 pub use mem_fs::MemFs;
 pub use model::Model;

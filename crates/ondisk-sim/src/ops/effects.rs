@@ -8,6 +8,7 @@
 //! Knows nothing of what recovery reads.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ondisk_fs::BLOCK;
 
@@ -38,6 +39,13 @@ pub(crate) enum State {
     In,
     /// It is not.
     Out,
+}
+
+/// The two ends of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Called,
+    Returned,
 }
 
 /// What an effect does.
@@ -99,8 +107,8 @@ pub(crate) struct FileSteps {
     pub(crate) has_cuts: bool,
     blocks: BTreeMap<u32, Vec<BlockStep>>,
     creation: Option<EffectId>,
-    last_name: Option<EffectId>,
-    last_len: Option<EffectId>,
+    /// Changes of its names.
+    names: Vec<EffectId>,
 }
 
 impl FileSteps {
@@ -127,15 +135,25 @@ pub(crate) struct Effects {
     /// What the inodes made in this life are, the first number among them given apart.
     made: Vec<Is>,
     first_made: usize,
+    /// What the symbolic links among them stand for.
+    targets: BTreeMap<Ino, Arc<[u8]>>,
 }
 
 impl Effects {
     pub(crate) fn new(model: &Model, history: &History) -> Self {
         let mut builder = Builder::new(model, history);
+        // Calls stand in the order in which they were made, their returns in between.
+        let mut places: Vec<(At, u32, Side)> = Vec::with_capacity(2 * history.calls.len());
         for (at, call) in (0..).zip(&history.calls) {
-            let before = builder.next();
-            builder.called(at, call);
-            builder.returned(call, before);
+            places.push((call.called, at, Side::Called));
+            places.extend(call.returned.map(|returned| (returned, at, Side::Returned)));
+        }
+        places.sort();
+        for (_, at, side) in places {
+            match side {
+                Side::Called => builder.called(at),
+                Side::Returned => builder.returned(at),
+            }
         }
         builder.finish()
     }
@@ -168,6 +186,11 @@ impl Effects {
     /// What an inode made in this life is.
     pub(crate) fn is(&self, ino: Ino) -> Option<Is> {
         self.made.get(ino.index().checked_sub(self.first_made)?).copied()
+    }
+
+    /// What a symbolic link made in this life stands for.
+    pub(crate) fn target(&self, ino: Ino) -> Option<&Arc<[u8]>> {
+        self.targets.get(&ino)
     }
 
     /// The first number that no inode has.

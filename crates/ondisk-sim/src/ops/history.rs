@@ -3,6 +3,8 @@
 //! Invariant: a [`History`] is resolved (inodes and absolute offsets, never paths or
 //! descriptors), so what it means does not depend on the order in which it is read; and it is
 //! complete: every call that changes storage or promises something is in it, failed ones too.
+//! A call that changes storage is made and returns before the next one of these is made; a sync
+//! may be running all the while.
 //!
 //! Knows nothing of models: what of it survives a cut is theirs to say.
 
@@ -18,6 +20,13 @@ use super::store::{BlockId, Store};
 /// A place in the total order of calls and returns of one life. `At(0)` is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At(pub u32);
+
+impl At {
+    /// The place behind this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 /// The number of a call in its life, as stories give it: the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,11 +52,11 @@ pub struct Call {
     pub op: OpId,
     /// When it was made.
     pub called: At,
-    /// When it returned.
-    pub returned: At,
+    /// When it returned; `None` while it is running, as a sync may be.
+    pub returned: Option<At>,
     /// What it asked for.
     pub what: What,
-    /// The bytes written, or 0; or why it failed.
+    /// The bytes written, or 0; or why it failed. Of a running call it says nothing.
     pub result: Result<u64, io::ErrorKind>,
     /// Whether the drive obeyed when it was told to make things durable.
     pub honest: bool,
@@ -73,6 +82,17 @@ pub enum What {
         name: Name,
         /// The new inode.
         ino: Ino,
+    },
+    /// A new symbolic link.
+    Symlink {
+        /// The directory.
+        dir: Ino,
+        /// Its name there.
+        name: Name,
+        /// The new inode.
+        ino: Ino,
+        /// The path that it stands for.
+        target: Arc<[u8]>,
     },
     /// One more name for a file.
     Link {
@@ -112,6 +132,17 @@ pub enum What {
         /// What the new name stood for before.
         replaced: Option<Ino>,
     },
+    /// Two names that change places.
+    Exchange {
+        /// One directory and name.
+        one: (Ino, Name),
+        /// What it stood for.
+        ino: Ino,
+        /// The other directory and name.
+        other: (Ino, Name),
+        /// What that stood for.
+        with: Ino,
+    },
     /// Bytes written.
     Write {
         /// The file.
@@ -124,8 +155,8 @@ pub enum What {
         old_len: u64,
         /// Which of the recorded versions are its blocks.
         versions: Range<u32>,
-        /// Whether the call was to make its own range durable too.
-        durable: bool,
+        /// Whether the call was to make its own range durable too, and how.
+        sync: WriteSync,
     },
     /// The length changed.
     SetLen {
@@ -145,10 +176,41 @@ pub enum What {
         /// How many bytes have blocks now, at least.
         len: u64,
     },
+    /// Bytes taken away inside a file: they read as zeros, and whole blocks are free again. The
+    /// length stays.
+    Punch {
+        /// The file.
+        ino: Ino,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+        /// Which of the recorded versions are its blocks.
+        versions: Range<u32>,
+    },
+    /// Permissions changed. No model says what becomes of them in a cut.
+    Chmod {
+        /// The inode.
+        ino: Ino,
+        /// The permission bits.
+        mode: u32,
+    },
     /// A file synced.
     Sync {
         /// The file.
         ino: Ino,
+        /// With which call.
+        kind: SyncKind,
+    },
+    /// A range of a file synced: the second half of an `O_DSYNC` write, where that and the write
+    /// itself are told apart.
+    SyncRange {
+        /// The file.
+        ino: Ino,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
         /// With which call.
         kind: SyncKind,
     },
@@ -157,6 +219,8 @@ pub enum What {
         /// The directory.
         ino: Ino,
     },
+    /// Everything synced.
+    SyncEverything,
     /// Pages forgotten that a failed sync had left clean: what is read from here on shows that
     /// their data never came to the media.
     Evict {
@@ -172,6 +236,18 @@ pub enum What {
         /// Which of the recorded versions is the block as it is now.
         versions: Range<u32>,
     },
+}
+
+/// Whether a write is to make its own range durable before it returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteSync {
+    /// It is not.
+    #[default]
+    No,
+    /// As `O_DSYNC` does: with what is needed to read it back.
+    Data,
+    /// As `O_SYNC` does: with all metadata.
+    All,
 }
 
 /// How a file was synced.
@@ -251,7 +327,7 @@ impl History {
             .calls
             .iter()
             .filter(|call| call.what.is_sync())
-            .map(|call| call.returned)
+            .filter_map(|call| call.returned)
             .collect();
         cuts.push(self.end);
         cuts.sort();
@@ -270,7 +346,14 @@ impl What {
     /// Whether it promises durability when it returns.
     #[must_use]
     pub fn is_sync(&self) -> bool {
-        matches!(self, Self::Sync { .. } | Self::SyncDir { .. } | Self::Write { durable: true, .. })
+        match self {
+            Self::Sync { .. }
+            | Self::SyncRange { .. }
+            | Self::SyncDir { .. }
+            | Self::SyncEverything => true,
+            Self::Write { sync, .. } => *sync != WriteSync::No,
+            _ => false,
+        }
     }
 
     /// The word for it in stories.
@@ -279,17 +362,23 @@ impl What {
         match self {
             Self::Create { .. } => "create",
             Self::Mkdir { .. } => "mkdir",
+            Self::Symlink { .. } => "symlink",
             Self::Link { .. } => "link",
             Self::Unlink { .. } => "remove",
             Self::Rmdir { .. } => "rmdir",
             Self::Rename { .. } => "rename",
-            Self::Write { durable: false, .. } => "write",
-            Self::Write { durable: true, .. } => "write_durable",
+            Self::Exchange { .. } => "exchange",
+            Self::Write { sync: WriteSync::No, .. } => "write",
+            Self::Write { .. } => "write_durable",
             Self::SetLen { .. } => "set_len",
             Self::Allocate { .. } => "allocate",
+            Self::Punch { .. } => "punch",
+            Self::Chmod { .. } => "chmod",
             Self::Sync { kind: SyncKind::Data, .. } => "sync_data",
             Self::Sync { kind: SyncKind::All, .. } => "sync_all",
+            Self::SyncRange { .. } => "sync_range",
             Self::SyncDir { .. } => "sync_dir",
+            Self::SyncEverything => "sync",
             Self::Evict { .. } => "evict",
             Self::Rot { .. } => "rot",
         }

@@ -13,15 +13,19 @@ pub enum Node {
     File(Vec<u8>),
     /// A directory.
     Dir,
+    /// A symbolic link with what it stands for.
+    Symlink(Vec<u8>),
 }
 
 /// A file tree: paths and bytes.
 ///
-/// Files with several names come out as several files with the same bytes.
+/// A file with several names stands under each of them, and its names are joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Image {
     /// All files and directories but the root, by path.
     pub nodes: BTreeMap<PathBuf, Node>,
+    /// Of each file that has several names, for each of them but the first: the first.
+    links: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Image {
@@ -45,6 +49,41 @@ impl Image {
         self
     }
 
+    /// The same tree with one more name for a file.
+    #[must_use]
+    pub fn link(mut self, path: impl AsRef<Path>, more: impl AsRef<Path>) -> Self {
+        let (first, more) = (self.first_name(path.as_ref()).to_owned(), more.as_ref().to_owned());
+        if let Some(node) = self.nodes.get(&first) {
+            self.nodes.insert(more.clone(), node.clone());
+            let mut names: Vec<PathBuf> = self.other_names(&first).cloned().collect();
+            names.extend([first, more]);
+            self.join(names);
+        }
+        self
+    }
+
+    /// Says that these paths are names of one file.
+    pub fn join(&mut self, mut paths: Vec<PathBuf>) {
+        paths.sort();
+        paths.dedup();
+        let mut paths = paths.into_iter();
+        let Some(first) = paths.next() else { return };
+        self.links.remove(&first);
+        self.links.extend(paths.map(|path| (path, first.clone())));
+    }
+
+    /// Of the names of the file that stands at a path, the first: the path itself when it has no
+    /// other.
+    #[must_use]
+    pub fn first_name<'a>(&'a self, path: &'a Path) -> &'a Path {
+        self.links.get(path).map_or(path, PathBuf::as_path)
+    }
+
+    /// The names of a file but the first, which is given.
+    fn other_names(&self, first: &Path) -> impl Iterator<Item = &PathBuf> {
+        self.links.iter().filter(move |(_, of)| *of == first).map(|(path, _)| path)
+    }
+
     /// The bytes of a file; `None` when there is none at that path.
     #[must_use]
     pub fn bytes(&self, path: impl AsRef<Path>) -> Option<&[u8]> {
@@ -54,7 +93,7 @@ impl Image {
         }
     }
 
-    /// The bytes of a file, to be changed.
+    /// The bytes of a file, to be changed: those under this name alone.
     pub fn bytes_mut(&mut self, path: impl AsRef<Path>) -> Option<&mut Vec<u8>> {
         match self.nodes.get_mut(path.as_ref()) {
             Some(Node::File(bytes)) => Some(bytes),
@@ -66,7 +105,7 @@ impl Image {
     pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
         self.nodes.iter().filter_map(|(path, node)| match node {
             Node::File(bytes) => Some((path.as_path(), bytes.as_slice())),
-            Node::Dir => None,
+            Node::Dir | Node::Symlink(_) => None,
         })
     }
 }

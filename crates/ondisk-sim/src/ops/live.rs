@@ -15,7 +15,7 @@ use ondisk_fs::BLOCK;
 
 use super::digest::{Digest, mix2};
 use super::fault::{Faults, SimError};
-use super::history::{Ack, At, Call, History, Ino, OpId, SyncKind, Version, What};
+use super::history::{Ack, At, Call, History, Ino, OpId, SyncKind, Version, What, WriteSync};
 use super::media::{Inode, Is, Media, Tree};
 use super::path::Name;
 use super::store::{BlockId, Bytes, Store};
@@ -56,7 +56,15 @@ pub(super) struct LiveNode {
     writeback: Writeback,
     /// The path by which it was first reached.
     path: Option<Arc<Path>>,
+    /// What it stands for, when it is a symbolic link made in this life.
+    target: Option<Arc<[u8]>>,
+    /// Its permission bits.
+    pub(super) mode: u32,
 }
+
+/// The permissions of a file and of a directory, as they are made.
+const FILE_MODE: u32 = 0o644;
+const DIR_MODE: u32 = 0o755;
 
 impl LiveNode {
     fn new(is: Is, origin: Origin) -> Self {
@@ -73,6 +81,8 @@ impl LiveNode {
             failed: 0,
             writeback: Writeback::default(),
             path: None,
+            target: None,
+            mode: if is == Is::Dir { DIR_MODE } else { FILE_MODE },
         }
     }
 }
@@ -179,6 +189,16 @@ impl Live {
         self.nodes[ino.index()].path.get_or_insert_with(|| Arc::clone(path));
     }
 
+    /// The path by which an inode was first reached.
+    pub(super) fn path(&self, ino: Ino) -> Option<Arc<Path>> {
+        self.nodes[ino.index()].path.clone()
+    }
+
+    /// Behind all that was recorded.
+    pub(super) fn here(&self) -> At {
+        self.now
+    }
+
     pub(super) fn acknowledge(&mut self, note: &[u8]) {
         let at = self.tick();
         self.acks.push(Ack { life: self.life, at, note: note.to_vec() });
@@ -197,9 +217,23 @@ impl Live {
 
     /// Records a call that is made and returns.
     fn record(&mut self, what: What, result: Result<u64, io::ErrorKind>) {
+        let call = self.called(what);
+        self.returned(call, result);
+    }
+
+    /// Records that a call is made; gives its index.
+    pub(super) fn called(&mut self, what: What) -> usize {
         let op = OpId(u32::try_from(self.calls.len()).unwrap_or(u32::MAX).saturating_add(1));
-        let (called, returned) = (self.tick(), self.tick());
-        self.calls.push(Call { op, called, returned, what, result, honest: self.honest });
+        let (called, honest) = (self.tick(), self.honest);
+        self.calls.push(Call { op, called, returned: None, what, result: Ok(0), honest });
+        self.calls.len() - 1
+    }
+
+    /// Records that a running call returns.
+    pub(super) fn returned(&mut self, call: usize, result: Result<u64, io::ErrorKind>) {
+        let returned = self.tick();
+        let call = &mut self.calls[call];
+        (call.returned, call.result) = (Some(returned), result);
     }
 
     pub(super) fn node(&self, ino: Ino) -> &LiveNode {
@@ -334,11 +368,11 @@ impl Live {
             len: buf.len() as u64,
             old_len,
             versions: span(first, self.versions.len()),
-            durable: how != WriteHow::Cached,
+            sync: how.sync(),
         };
         let result = match how {
-            WriteHow::Cached | WriteHow::Durable => Ok(buf.len() as u64),
-            WriteHow::Failed(kind) => {
+            WriteHow::Cached | WriteHow::Durable(_) => Ok(buf.len() as u64),
+            WriteHow::Failed(_, kind) => {
                 self.nodes[ino.index()].failed += 1;
                 Err(kind)
             }
@@ -434,17 +468,27 @@ impl Live {
         Ok(())
     }
 
-    pub(super) fn sync(&mut self, ino: Ino, kind: SyncKind, result: Result<(), io::ErrorKind>) {
-        let node = &mut self.nodes[ino.index()];
-        node.writeback.synced(result.is_ok());
-        if result.is_err() {
-            node.failed += 1;
+    /// Makes bytes inside a file zeros and frees whole blocks; the length stays.
+    pub(super) fn punch(&mut self, ino: Ino, offset: u64, len: u64) -> io::Result<()> {
+        check_end(offset, len)?;
+        let end = (offset + len).min(self.len(ino));
+        let first = self.versions.len();
+        // The last block is punched whole when it is punched to the end of the file.
+        let whole_end = if end == self.len(ino) { end.next_multiple_of(BLOCK as u64) } else { end };
+        for part in parts(offset, clamp(whole_end.saturating_sub(offset))) {
+            let content = if part.range.len() == BLOCK {
+                self.nodes[ino.index()].writeback.punched(part.block);
+                self.set_block(ino, part.block, BlockId::HOLE);
+                BlockId::HOLE
+            } else {
+                let zeros = vec![0; part.range.len()];
+                self.overwrite(ino, &part, &zeros)
+            };
+            self.versions.push(Version { block: part.block, content });
         }
-        self.record(What::Sync { ino, kind }, result.map(|()| 0));
-    }
-
-    pub(super) fn sync_dir(&mut self, ino: Ino, result: Result<(), io::ErrorKind>) {
-        self.record(What::SyncDir { ino }, result.map(|()| 0));
+        let versions = span(first, self.versions.len());
+        self.record(What::Punch { ino, offset, len, versions }, Ok(0));
+        Ok(())
     }
 
     /// Flips a bit of the media and of the page cache alike.
@@ -468,6 +512,7 @@ impl Live {
             let ino = ino_at(at);
             tree.inodes.push(match self.nodes[at].is {
                 Is::Dir => Inode::Dir { entries: self.list(ino).into_iter().collect() },
+                Is::Symlink => Inode::Symlink { target: self.target(ino) },
                 Is::File => {
                     let len = self.len(ino);
                     let blocks = block_of(len.next_multiple_of(BLOCK as u64));
@@ -486,9 +531,19 @@ pub(super) enum WriteHow {
     /// It reaches the page cache.
     Cached,
     /// It is durable when it returns.
-    Durable,
+    Durable(SyncKind),
     /// It was to be durable, and that failed.
-    Failed(io::ErrorKind),
+    Failed(SyncKind, io::ErrorKind),
+}
+
+impl WriteHow {
+    fn sync(self) -> WriteSync {
+        match self {
+            Self::Cached => WriteSync::No,
+            Self::Durable(SyncKind::Data) | Self::Failed(SyncKind::Data, _) => WriteSync::Data,
+            Self::Durable(SyncKind::All) | Self::Failed(SyncKind::All, _) => WriteSync::All,
+        }
+    }
 }
 
 fn check_end(offset: u64, len: u64) -> io::Result<()> {

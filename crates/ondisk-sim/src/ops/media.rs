@@ -32,6 +32,7 @@ pub(crate) mod torn;
 pub(crate) enum Is {
     File,
     Dir,
+    Symlink,
 }
 
 /// An inode that is wholly known.
@@ -39,6 +40,7 @@ pub(crate) enum Is {
 pub(crate) enum Inode {
     File { len: u64, blocks: Vec<BlockId> },
     Dir { entries: BTreeMap<Name, Ino> },
+    Symlink { target: Arc<[u8]> },
 }
 
 /// A file tree by inodes, wholly known: what the first life begins with.
@@ -148,11 +150,21 @@ impl Media {
         match self.base.inodes.get(ino.index()) {
             Some(Inode::Dir { .. }) => Is::Dir,
             Some(Inode::File { .. }) => Is::File,
+            Some(Inode::Symlink { .. }) => Is::Symlink,
             None => {
                 let made = self.strata.iter().find_map(|stratum| stratum.effects.is(ino));
                 made.unwrap_or(Is::File)
             }
         }
+    }
+
+    /// What a symbolic link stands for; nothing for other inodes. It came with the inode.
+    pub(crate) fn target(&self, ino: Ino) -> Arc<[u8]> {
+        if let Some(Inode::Symlink { target }) = self.base.inodes.get(ino.index()) {
+            return Arc::clone(target);
+        }
+        let made = self.strata.iter().find_map(|stratum| stratum.effects.target(ino));
+        made.cloned().unwrap_or_default()
     }
 
     // Names.

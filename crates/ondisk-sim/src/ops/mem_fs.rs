@@ -5,6 +5,7 @@
 //!
 //! Knows nothing of models: its [`History`] is what they are applied to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,12 @@ impl MemFs {
     pub fn from_image(image: &Image) -> Self {
         let fs = Self::new();
         for (path, node) in &image.nodes {
-            fs.lock().put(path, node);
+            let first = image.first_name(path);
+            if first == path {
+                fs.lock().put(path, node);
+            } else {
+                fs.lock().put_link(first, path);
+            }
         }
         fs.settled()
     }
@@ -200,23 +206,7 @@ impl MemFs {
     /// The whole tree, as the page cache shows it. No call of the program's.
     #[must_use]
     pub fn image(&self) -> Image {
-        let mut live = self.lock();
-        let mut image = Image::new();
-        let mut left = vec![(PathBuf::new(), Ino::ROOT)];
-        while let Some((path, dir)) = left.pop() {
-            for (name, ino) in live.list(dir) {
-                let path = path.join(&*name);
-                let node = match live.node(ino).is {
-                    Is::File => Node::File(live.bytes(ino)),
-                    Is::Dir => {
-                        left.push((path.clone(), ino));
-                        Node::Dir
-                    }
-                };
-                image.nodes.insert(path, node);
-            }
-        }
-        image
+        self.lock().image()
     }
 }
 
@@ -236,6 +226,7 @@ pub(super) fn kind_of(is: Is) -> Kind {
     match is {
         Is::File => Kind::File,
         Is::Dir => Kind::Dir,
+        Is::Symlink => Kind::Other,
     }
 }
 
@@ -252,7 +243,7 @@ impl Live {
         let dir = self.walk(path, above.into_iter())?;
         match self.node(dir).is {
             Is::Dir => Ok((dir, name)),
-            Is::File => Err(not_a_dir(path)),
+            Is::File | Is::Symlink => Err(not_a_dir(path)),
         }
     }
 
@@ -262,6 +253,7 @@ impl Live {
         match self.node(ino).is {
             Is::File => Ok(ino),
             Is::Dir => Err(SimError::at(path, io::ErrorKind::IsADirectory, "is a directory")),
+            Is::Symlink => Err(SimError::at(path, io::ErrorKind::InvalidInput, "is a symlink")),
         }
     }
 
@@ -270,7 +262,7 @@ impl Live {
         let ino = self.resolve(path)?;
         match self.node(ino).is {
             Is::Dir => Ok(ino),
-            Is::File => Err(not_a_dir(path)),
+            Is::File | Is::Symlink => Err(not_a_dir(path)),
         }
     }
 
@@ -281,7 +273,7 @@ impl Live {
     ) -> io::Result<Ino> {
         let mut at = Ino::ROOT;
         for name in names {
-            if self.node(at).is == Is::File {
+            if self.node(at).is != Is::Dir {
                 return Err(not_a_dir(path));
             }
             at = self.lookup(at, name).ok_or_else(|| {
@@ -298,21 +290,66 @@ impl Live {
         bytes
     }
 
+    /// The whole tree.
+    pub(super) fn image(&mut self) -> Image {
+        let mut image = Image::new();
+        let mut named: BTreeMap<Ino, Vec<PathBuf>> = BTreeMap::new();
+        let mut left = vec![(PathBuf::new(), Ino::ROOT)];
+        while let Some((path, dir)) = left.pop() {
+            for (name, ino) in self.list(dir) {
+                let path = path.join(&*name);
+                let node = match self.node(ino).is {
+                    Is::File => Node::File(self.bytes(ino)),
+                    Is::Symlink => Node::Symlink(self.target(ino).to_vec()),
+                    Is::Dir => {
+                        left.push((path.clone(), ino));
+                        Node::Dir
+                    }
+                };
+                if node != Node::Dir {
+                    named.entry(ino).or_default().push(path.clone());
+                }
+                image.nodes.insert(path, node);
+            }
+        }
+        for paths in named.into_values().filter(|paths| paths.len() > 1) {
+            image.join(paths);
+        }
+        image
+    }
+
     /// Puts one node of an image in its place, with the directories above it.
     fn put(&mut self, path: &Path, node: &Node) {
         let mut dir = Ino::ROOT;
         let names: Vec<_> = path::names(path).collect();
         for (at, name) in names.iter().enumerate() {
-            let is = if at + 1 < names.len() || *node == Node::Dir { Is::Dir } else { Is::File };
-            dir = match self.lookup(dir, name) {
-                Some(there) => there,
-                None => self.create(&Spot { dir, name }, is),
+            let spot = Spot { dir, name };
+            dir = match (self.lookup(dir, name), node) {
+                (Some(there), _) => there,
+                (None, _) if at + 1 < names.len() => self.mkdir(&spot),
+                (None, Node::Dir) => self.mkdir(&spot),
+                (None, Node::File(_)) => self.create(&spot),
+                (None, Node::Symlink(target)) => self.symlink(&spot, target),
             };
         }
         if let Node::File(bytes) = node {
             // Without a capacity, only a file longer than the simulation counts is refused; an
             // image that fits in memory holds none.
             self.write(dir, bytes, 0, WriteHow::Cached).unwrap_or_default();
+        }
+    }
+}
+
+impl Live {
+    /// Puts one more name of a file of an image in its place, with the directories above it.
+    fn put_link(&mut self, first: &Path, path: &Path) {
+        let Some(name) = path.file_name() else { return };
+        let above = path.parent().unwrap_or(Path::new(""));
+        if above != Path::new("") {
+            self.put(above, &Node::Dir);
+        }
+        if let (Ok(ino), Ok(dir)) = (self.resolve(first), self.resolve(above)) {
+            self.link(ino, &Spot { dir, name });
         }
     }
 }

@@ -4,13 +4,25 @@
 //! directory), and `.` and `..` are resolved by their letters: the simulation has no links that
 //! would make that wrong.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
 /// A name inside a directory.
 pub(crate) type Name = Arc<OsStr>;
+
+/// A name from its bytes. What is not UTF-8 in it keeps its difference: such a byte becomes a
+/// character of a private area.
+pub(crate) fn name_of(bytes: &[u8]) -> OsString {
+    let mut name = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        name.push_str(chunk.valid());
+        let private = |byte: &u8| char::from_u32(0xF700 + u32::from(*byte));
+        name.extend(chunk.invalid().iter().filter_map(private));
+    }
+    name.into()
+}
 
 /// The names on the way from the root.
 pub(crate) fn names(path: &Path) -> impl Iterator<Item = &OsStr> {

@@ -51,7 +51,7 @@ impl FileSystem for MemFs {
         let mut live = self.lock();
         live.enter(Place::Create, path)?;
         let (dir, name) = live.vacant(path)?;
-        let ino = live.create(&Spot { dir, name }, Is::File);
+        let ino = live.create(&Spot { dir, name });
         Ok(OpenFile::open(self, &mut live, ino, Access::ReadWrite, path))
     }
 
@@ -59,7 +59,7 @@ impl FileSystem for MemFs {
         let mut live = self.lock();
         live.enter(Place::Create, path)?;
         let (dir, name) = live.vacant(path)?;
-        live.create(&Spot { dir, name }, Is::Dir);
+        live.mkdir(&Spot { dir, name });
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl Live {
     }
 
     fn is_empty_dir(&mut self, ino: Ino, path: &Path) -> io::Result<()> {
-        if self.node(ino).is == Is::File {
+        if self.node(ino).is != Is::Dir {
             return Err(SimError::at(path, io::ErrorKind::NotADirectory, "is no directory"));
         }
         if self.list(ino).is_empty() {
@@ -192,17 +192,15 @@ impl Live {
 
     fn may_replace(&mut self, ino: Ino, replaced: Ino, path: &Path) -> io::Result<()> {
         match (self.node(ino).is, self.node(replaced).is) {
-            (Is::File, Is::File) => Ok(()),
             (Is::Dir, _) => self.is_empty_dir(replaced, path),
-            (Is::File, Is::Dir) => {
-                Err(SimError::at(path, io::ErrorKind::IsADirectory, "is a directory"))
-            }
+            (_, Is::Dir) => Err(SimError::at(path, io::ErrorKind::IsADirectory, "is a directory")),
+            _ => Ok(()),
         }
     }
 
     /// Whether a directory is `above`, or lies under it.
     fn is_below(&mut self, dir: Ino, above: Ino) -> bool {
-        if self.node(above).is == Is::File {
+        if self.node(above).is != Is::Dir {
             return false;
         }
         let (mut left, mut at) = (vec![above], 0);
@@ -226,7 +224,7 @@ impl Live {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (dir, name) = self.spot(path)?;
                 let exclusive = mode == LockMode::Exclusive;
-                Ok(exclusive.then(|| self.create(&Spot { dir, name }, Is::File)))
+                Ok(exclusive.then(|| self.create(&Spot { dir, name })))
             }
             other => other.map(Some),
         }
@@ -338,7 +336,10 @@ impl OpenFile {
             Some(How::Short(len)) => (&bytes[..len.min(bytes.len())], Err(io::ErrorKind::Other)),
             Some(How::Error(kind)) => (bytes, Err(kind)),
         };
-        let how = result.map_or_else(WriteHow::Failed, |()| WriteHow::Durable);
+        let how = match result {
+            Ok(()) => WriteHow::Durable(SyncKind::Data),
+            Err(kind) => WriteHow::Failed(SyncKind::Data, kind),
+        };
         let written = live.write(self.ino, bytes, offset, how)?;
         if let Err(kind) = result {
             self.told.store(live.node(self.ino).failed, Ordering::Relaxed);

@@ -128,7 +128,9 @@ fn place(cut: &Cut<'_>) -> String {
     let made = calls.partition_point(|call| call.called < at);
     match made.checked_sub(1).map(|last| &calls[last]) {
         None => "before the first call".to_owned(),
-        Some(call) if call.returned >= at => format!("before `{}` returned", words(cut, call)),
+        Some(call) if call.returned.is_none_or(|returned| returned >= at) => {
+            format!("before `{}` returned", words(cut, call))
+        }
         Some(call) if made == calls.len() => format!("at the end, after `{}`", words(cut, call)),
         Some(call) => format!("after `{}`", words(cut, call)),
     }
@@ -163,6 +165,7 @@ fn words(cut: &Cut<'_>, call: &Call) -> String {
     let head = format!("{} #{}", call.what.word(), call.op.0);
     match &call.what {
         What::Create { dir, name, .. }
+        | What::Symlink { dir, name, .. }
         | What::Mkdir { dir, name, .. }
         | What::Link { dir, name, .. }
         | What::Unlink { dir, name, .. }
@@ -170,16 +173,23 @@ fn words(cut: &Cut<'_>, call: &Call) -> String {
         What::Rename { from, to, .. } => {
             format!("{head} {} -> {}", spot(cut, from.0, &from.1), spot(cut, to.0, &to.1))
         }
-        What::Write { ino, offset, .. } => format!("{head} {}@{offset}", path(cut, *ino)),
+        What::Exchange { one, other, .. } => {
+            format!("{head} {} <> {}", spot(cut, one.0, &one.1), spot(cut, other.0, &other.1))
+        }
+        What::Write { ino, offset, .. }
+        | What::Punch { ino, offset, .. }
+        | What::SyncRange { ino, offset, .. } => format!("{head} {}@{offset}", path(cut, *ino)),
         What::SetLen { ino, len, .. } | What::Allocate { ino, len, .. } => {
             format!("{head} {} to {len}", path(cut, *ino))
         }
         What::Sync { ino, .. }
         | What::SyncDir { ino }
+        | What::Chmod { ino, .. }
         | What::Evict { ino, .. }
         | What::Rot { ino, .. } => {
             format!("{head} {}", path(cut, *ino))
         }
+        What::SyncEverything => head,
     }
 }
 
@@ -189,7 +199,7 @@ fn name_of(cut: &Cut<'_>, effect: EffectId) -> String {
     let known = &effects.list[effect as usize];
     let call = &cut.crash.history().calls[known.call as usize];
     match (known.kind, &call.what) {
-        (Kind::Data { ino, block }, What::Write { offset, .. }) => {
+        (Kind::Data { ino, block }, What::Write { offset, .. } | What::Punch { offset, .. }) => {
             let start = (*offset).max(u64::from(block) * BLOCK as u64);
             format!("{} #{} {}@{start}", call.what.word(), call.op.0, path(cut, ino))
         }

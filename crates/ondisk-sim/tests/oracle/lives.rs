@@ -113,7 +113,7 @@ fn found(model: Model, fs: &MemFs, ops: &[Op], last: Last, seed: u64) -> Option<
         second(fs);
         let crash = Crash::of_life(&model, fs);
         let end = match (last, crash.history().calls.last()) {
-            (Last::Running, Some(call)) => call.returned,
+            (Last::Running, Some(call)) => call.returned.unwrap(),
             _ => crash.history().end,
         };
         let report = crash.at(end).explore(budget, &tally, &mut |fs| {

@@ -1,21 +1,39 @@
 //! Takes a history apart into effects, and finds what its syncs have made durable.
 //!
-//! Invariant: calls are dealt with in their order, each with its return: they do not overlap at
-//! this level. What a rule of a model means stands here and nowhere else.
+//! Invariant: calls and returns are dealt with in their order, each at its own place: a sync covers
+//! what had returned when it was called, whatever was called while it ran. What a rule of a model
+//! means stands here and nowhere else.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ondisk_fs::BLOCK;
 
 use super::{
     BlockStep, Effect, EffectId, Effects, FileSteps, Kind, LenStep, NEVER, NameStep, cuts_block,
 };
-use crate::ops::history::{At, Call, History, Ino, SyncKind, What};
+use crate::ops::history::{At, Call, History, Ino, SyncKind, What, WriteSync};
 use crate::ops::media::Is;
 use crate::ops::model::{Append, Len, Model, Names, Needs, Raise, RaiseDir, Rename, Replace};
 use crate::ops::path::Name;
 use crate::ops::store::BlockId;
+
+/// What a sync covers: effects of calls that had returned when it was called.
+#[derive(Clone, Copy, Debug)]
+struct Covered {
+    called: At,
+    /// Effects from this one on were made later.
+    end: EffectId,
+    /// When the sync returned.
+    returned: At,
+}
+
+/// The blocks that a range of bytes touches.
+fn blocks_of(bytes: Range<u64>) -> Range<u32> {
+    let block = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+    block(bytes.start / BLOCK as u64)..block(bytes.end.div_ceil(BLOCK as u64))
+}
 
 /// Reads a history once, from its first call to its last return.
 pub(super) struct Builder<'a> {
@@ -23,6 +41,8 @@ pub(super) struct Builder<'a> {
     effects: Effects,
     /// The last link of the one chain.
     chain: Option<EffectId>,
+    /// By call: its effects.
+    own: Vec<Range<EffectId>>,
 }
 
 impl<'a> Builder<'a> {
@@ -37,8 +57,9 @@ impl<'a> Builder<'a> {
             names: BTreeMap::new(),
             made: vec![Is::File; history.next_ino.index() - first_made],
             first_made,
+            targets: BTreeMap::new(),
         };
-        Self { history, effects, chain: None }
+        Self { history, effects, chain: None, own: vec![0..0; history.calls.len()] }
     }
 
     pub(super) fn finish(mut self) -> Effects {
@@ -52,7 +73,7 @@ impl<'a> Builder<'a> {
         self.effects
     }
 
-    pub(super) fn next(&self) -> EffectId {
+    fn next(&self) -> EffectId {
         EffectId::try_from(self.effects.list.len()).unwrap_or(EffectId::MAX)
     }
 
@@ -77,13 +98,20 @@ impl<'a> Builder<'a> {
         self.effects.model.names != Names::PerName
     }
 
-    pub(super) fn called(&mut self, at: u32, call: &Call) {
+    /// A call is made: its effects are there from here on, to be kept or lost.
+    pub(super) fn called(&mut self, at: u32) {
+        let first = self.next();
+        self.effects_of(at, &self.history.calls[at as usize]);
+        self.own[at as usize] = first..self.next();
+    }
+
+    fn effects_of(&mut self, at: u32, call: &'a Call) {
         match &call.what {
-            What::Create { dir, name, ino } | What::Mkdir { dir, name, ino } => {
-                let is = if matches!(call.what, What::Mkdir { .. }) { Is::Dir } else { Is::File };
-                self.effects.made[ino.index() - self.effects.first_made] = is;
-                let id = self.name(at, &[(*dir, name, Some(*ino))], &[*ino], Vec::new());
-                self.effects.files[ino.index()].creation = Some(id);
+            What::Create { dir, name, ino } => self.make(at, *dir, name, *ino, Is::File),
+            What::Mkdir { dir, name, ino } => self.make(at, *dir, name, *ino, Is::Dir),
+            What::Symlink { dir, name, ino, target } => {
+                self.effects.targets.insert(*ino, Arc::clone(target));
+                self.make(at, *dir, name, *ino, Is::Symlink);
             }
             What::Link { dir, name, ino } => {
                 self.name(at, &[(*dir, name, Some(*ino))], &[*ino], Vec::new());
@@ -93,6 +121,16 @@ impl<'a> Builder<'a> {
             }
             What::Rename { from, to, ino, replaced } => {
                 self.rename(at, from, to, *ino, *replaced);
+            }
+            What::Exchange { one, ino, other, with } => {
+                let changes = [(one.0, &one.1, Some(*with)), (other.0, &other.1, Some(*ino))];
+                self.name(at, &changes, &[*ino, *with], Vec::new());
+            }
+            What::Punch { ino, versions, .. } => {
+                for version in versions.clone() {
+                    let version = self.history.versions[version as usize];
+                    self.data(at, *ino, version.block, version.content);
+                }
             }
             What::Write { ino, offset, len, old_len, versions, .. } => {
                 let end = offset + len;
@@ -123,8 +161,19 @@ impl<'a> Builder<'a> {
                 }
             }
             What::Evict { ino, blocks } => self.evict(*ino, blocks, call.called),
-            What::Sync { .. } | What::SyncDir { .. } => {}
+            What::Chmod { .. }
+            | What::Sync { .. }
+            | What::SyncRange { .. }
+            | What::SyncDir { .. }
+            | What::SyncEverything => {}
         }
+    }
+
+    /// An inode with its first name.
+    fn make(&mut self, call: u32, dir: Ino, name: &Name, ino: Ino, is: Is) {
+        self.effects.made[ino.index() - self.effects.first_made] = is;
+        let id = self.name(call, &[(dir, name, Some(ino))], &[ino], Vec::new());
+        self.effects.files[ino.index()].creation = Some(id);
     }
 
     fn file(&mut self, ino: Ino) -> &mut FileSteps {
@@ -149,7 +198,7 @@ impl<'a> Builder<'a> {
             steps.push(NameStep { effect, ino: *ino });
         }
         for ino in inodes {
-            self.file(*ino).last_name = Some(effect);
+            self.file(*ino).names.push(effect);
         }
         effect
     }
@@ -241,7 +290,6 @@ impl<'a> Builder<'a> {
     fn len_step(&mut self, ino: Ino, step: LenStep) {
         let file = self.file(ino);
         file.has_cuts |= step.cuts;
-        file.last_len = Some(step.effect);
         file.lens.push(step);
     }
 
@@ -254,35 +302,62 @@ impl<'a> Builder<'a> {
 
     // Returns.
 
-    /// What a call has made durable when it returns; the effects up to `covered` are those of the
-    /// calls that had returned when it was made.
-    pub(super) fn returned(&mut self, call: &Call, covered: EffectId) {
-        let own = covered..self.next();
+    /// A call returns. What that makes durable, or drops, is of calls that had returned when it was
+    /// made; of a write, its own.
+    pub(super) fn returned(&mut self, at: u32) {
+        let call = &self.history.calls[at as usize];
+        let Some(returned) = call.returned else { return };
+        let own = self.own[at as usize].clone();
+        let covered = Covered { called: call.called, end: own.start, returned };
         match (&call.what, call.result) {
-            (What::Sync { ino, kind }, Ok(_)) if call.honest => {
-                let raise = match kind {
-                    SyncKind::Data => self.effects.model.datasync,
-                    SyncKind::All => self.effects.model.sync,
+            (_, Ok(_)) if !call.honest => {}
+            (What::Sync { ino, kind }, Ok(_)) => {
+                self.raise_file(*ino, covered);
+                self.raise_names(*ino, self.raise_of(*kind), covered);
+            }
+            (What::SyncRange { ino, offset, len, kind }, Ok(_)) => {
+                self.raise_range(*ino, *offset..offset.saturating_add(*len), covered);
+                self.raise_names(*ino, self.raise_of(*kind), covered);
+            }
+            (What::SyncDir { ino }, Ok(_)) => self.raise_dir(*ino, covered),
+            (What::SyncEverything, Ok(_)) => self.raise_all(covered),
+            (What::Write { ino, sync, .. }, Ok(_)) => {
+                let kind = match sync {
+                    WriteSync::No => return,
+                    WriteSync::Data => SyncKind::Data,
+                    WriteSync::All => SyncKind::All,
                 };
-                self.raise_file(*ino, covered, call.returned);
-                self.raise_names(*ino, raise, covered, call.returned);
-            }
-            (What::Sync { ino, .. }, Err(_)) => self.drop_data(*ino, 0..covered, call.returned),
-            (What::SyncDir { ino }, Ok(_)) if call.honest => {
-                self.raise_dir(*ino, covered, call.returned);
-            }
-            (What::Write { ino, durable: true, .. }, Ok(_)) if call.honest => {
-                let raise = self.effects.model.datasync;
                 for effect in own.clone() {
-                    self.raise(effect, call.returned);
+                    self.raise(effect, returned);
                 }
-                self.raise_names(*ino, raise, own.end, call.returned);
+                // It covers itself.
+                let covered = Covered { called: returned.next(), end: own.end, returned };
+                self.raise_names(*ino, self.raise_of(kind), covered);
             }
-            (What::Write { ino, durable: true, .. }, Err(_)) => {
-                self.drop_data(*ino, own.clone(), call.returned);
+            (What::Sync { ino, .. }, Err(_)) => self.drop_data(*ino, 0..u32::MAX, covered),
+            (What::SyncRange { ino, offset, len, .. }, Err(_)) => {
+                let blocks = blocks_of(*offset..offset.saturating_add(*len));
+                self.drop_data(*ino, blocks, covered);
+            }
+            (What::Write { ino, sync: WriteSync::Data | WriteSync::All, .. }, Err(_)) => {
+                self.drop_own(*ino, own, returned);
             }
             _ => {}
         }
+    }
+
+    fn raise_of(&self, kind: SyncKind) -> Raise {
+        match kind {
+            SyncKind::Data => self.effects.model.datasync,
+            SyncKind::All => self.effects.model.sync,
+        }
+    }
+
+    /// Whether a sync covers an effect.
+    fn covers(&self, covered: Covered, effect: EffectId) -> bool {
+        let call = self.effects.list[effect as usize].call;
+        let returned = self.history.calls[call as usize].returned;
+        effect < covered.end && returned.is_some_and(|returned| returned < covered.called)
     }
 
     /// Makes an effect durable, with what it needs.
@@ -301,74 +376,121 @@ impl<'a> Builder<'a> {
     }
 
     /// The data and the length of a file.
-    fn raise_file(&mut self, ino: Ino, covered: EffectId, at: At) {
+    fn raise_file(&mut self, ino: Ino, covered: Covered) {
         let file = &self.effects.files[ino.index()];
-        let list = &self.effects.list;
-        let covered = |effect: EffectId| effect < covered && list[effect as usize].dropped == NEVER;
         let newest = |steps: &Vec<BlockStep>| {
-            steps.iter().rev().map(|step| step.effect).find(|effect| covered(*effect))
+            let mut effects = steps.iter().rev().map(|step| step.effect);
+            effects.find(|effect| self.is_pending(covered, *effect))
         };
-        let len = file.lens.iter().rev().map(|step| step.effect).find(|effect| covered(*effect));
+        let mut lens = file.lens.iter().rev().map(|step| step.effect);
+        let len = lens.find(|effect| self.is_pending(covered, *effect));
         let raised: Vec<_> = file.blocks.values().filter_map(newest).chain(len).collect();
         for effect in raised {
-            self.raise(effect, at);
+            self.raise(effect, covered.returned);
         }
+    }
+
+    /// The data of a range of a file, and the lengths that writes of that range brought.
+    fn raise_range(&mut self, ino: Ino, bytes: Range<u64>, covered: Covered) {
+        let file = &self.effects.files[ino.index()];
+        let blocks = file.blocks.range(blocks_of(bytes.clone())).map(|(_, steps)| steps);
+        let newest = |steps: &Vec<BlockStep>| {
+            let mut effects = steps.iter().rev().map(|step| step.effect);
+            effects.find(|effect| self.is_pending(covered, *effect))
+        };
+        let reached = |step: &&LenStep| bytes.start < step.len && step.len <= bytes.end;
+        let mut lens = file.lens.iter().rev().filter(reached).map(|step| step.effect);
+        let len = lens.find(|effect| self.is_pending(covered, *effect));
+        let raised: Vec<_> = blocks.filter_map(newest).chain(len).collect();
+        for effect in raised {
+            self.raise(effect, covered.returned);
+        }
+    }
+
+    /// Whether a sync covers an effect that no failed one has dropped.
+    fn is_pending(&self, covered: Covered, effect: EffectId) -> bool {
+        self.effects.list[effect as usize].dropped == NEVER && self.covers(covered, effect)
     }
 
     /// The names that the sync of a file raises.
-    fn raise_names(&mut self, ino: Ino, raise: Raise, covered: EffectId, at: At) {
+    fn raise_names(&mut self, ino: Ino, raise: Raise, covered: Covered) {
         let file = &self.effects.files[ino.index()];
+        let is_covered = |effect: &EffectId| self.covers(covered, *effect);
+        let name = || file.names.iter().rev().copied().find(is_covered);
+        let len = || file.lens.iter().rev().map(|step| step.effect).find(is_covered);
         let last = match raise {
             Raise::Nothing => None,
-            Raise::ToLastNameOrLen => file.last_name.max(file.last_len),
-            Raise::ToCreationOrLen => file.creation.max(file.last_len),
-            Raise::AllBefore => return self.raise_all(covered, at),
+            Raise::ToLastNameOrLen => name().max(len()),
+            Raise::ToCreationOrLen => file.creation.filter(is_covered).max(len()),
+            Raise::AllBefore => return self.raise_all(covered),
         };
         if let Some(last) = last {
-            self.raise_chain(covered.min(last + 1), at);
+            self.raise_chain(Covered { end: covered.end.min(last + 1), ..covered });
         }
     }
 
-    /// The one chain, up to an effect.
-    fn raise_chain(&mut self, end: EffectId, at: At) {
-        let last = (0..end).rev().find(|id| self.effects.list[*id as usize].chained);
-        if let Some(last) = last {
-            self.raise(last, at);
+    /// The one chain, as far as it is covered.
+    fn raise_chain(&mut self, covered: Covered) {
+        let is_last =
+            |id: &EffectId| self.effects.list[*id as usize].chained && self.covers(covered, *id);
+        if let Some(last) = (0..covered.end).rev().find(is_last) {
+            self.raise(last, covered.returned);
         }
     }
 
-    fn raise_all(&mut self, end: EffectId, at: At) {
-        for id in (0..end).rev() {
-            if self.effects.list[id as usize].dropped == NEVER {
-                self.raise(id, at);
+    fn raise_all(&mut self, covered: Covered) {
+        for id in (0..covered.end).rev() {
+            if self.is_pending(covered, id) {
+                self.raise(id, covered.returned);
             }
         }
     }
 
-    fn raise_dir(&mut self, dir: Ino, covered: EffectId, at: At) {
+    fn raise_dir(&mut self, dir: Ino, covered: Covered) {
         match self.effects.model.sync_dir {
-            RaiseDir::AllNames => self.raise_chain(covered, at),
-            RaiseDir::AllBefore => self.raise_all(covered, at),
+            RaiseDir::AllNames => self.raise_chain(covered),
+            RaiseDir::AllBefore => self.raise_all(covered),
             RaiseDir::NamesIn => {
                 let names = self.effects.names.get(&dir).into_iter().flat_map(BTreeMap::values);
                 let last = |steps: &Vec<NameStep>| {
-                    steps.iter().rev().map(|step| step.effect).find(|effect| *effect < covered)
+                    let mut effects = steps.iter().rev().map(|step| step.effect);
+                    effects.find(|effect| self.covers(covered, *effect))
                 };
                 let raised: Vec<_> = names.filter_map(last).collect();
                 for effect in raised {
-                    self.raise(effect, at);
+                    self.raise(effect, covered.returned);
                 }
             }
         }
     }
 
     /// A failed sync: its data are clean in the page cache, and no later sync covers them.
-    fn drop_data(&mut self, ino: Ino, range: Range<EffectId>, at: At) {
-        for effect in &mut self.effects.list[range.start as usize..range.end as usize] {
-            let its = matches!(effect.kind, Kind::Data { ino: of, .. } if of == ino);
-            if its && effect.floor == NEVER && effect.dropped == NEVER {
-                effect.dropped = at;
+    fn drop_data(&mut self, ino: Ino, blocks: Range<u32>, covered: Covered) {
+        let file = &self.effects.files[ino.index()];
+        let steps = file.blocks.range(blocks).flat_map(|(_, steps)| steps);
+        let dropped: Vec<_> = steps
+            .map(|step| step.effect)
+            .filter(|effect| self.is_pending(covered, *effect))
+            .collect();
+        for effect in dropped {
+            self.drop(effect, covered.returned);
+        }
+    }
+
+    /// The same for a write that was to be durable.
+    fn drop_own(&mut self, ino: Ino, own: Range<EffectId>, at: At) {
+        for effect in own {
+            let kind = self.effects.list[effect as usize].kind;
+            if matches!(kind, Kind::Data { ino: of, .. } if of == ino) {
+                self.drop(effect, at);
             }
+        }
+    }
+
+    fn drop(&mut self, effect: EffectId, at: At) {
+        let effect = &mut self.effects.list[effect as usize];
+        if effect.floor == NEVER && effect.dropped == NEVER {
+            effect.dropped = at;
         }
     }
 

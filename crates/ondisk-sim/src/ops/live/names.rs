@@ -75,17 +75,40 @@ impl Live {
         }
     }
 
-    pub(in crate::ops) fn create(&mut self, at: &Spot<'_>, is: Is) -> Ino {
+    /// A new, empty file.
+    pub(in crate::ops) fn create(&mut self, at: &Spot<'_>) -> Ino {
+        let (dir, name, ino) = self.make(at, LiveNode::new(Is::File, Origin::Fresh));
+        self.record(What::Create { dir, name, ino }, Ok(0));
+        ino
+    }
+
+    pub(in crate::ops) fn mkdir(&mut self, at: &Spot<'_>) -> Ino {
+        let (dir, name, ino) = self.make(at, LiveNode::new(Is::Dir, Origin::Fresh));
+        self.record(What::Mkdir { dir, name, ino }, Ok(0));
+        ino
+    }
+
+    pub(in crate::ops) fn symlink(&mut self, at: &Spot<'_>, target: &[u8]) -> Ino {
+        let target: Arc<[u8]> = Arc::from(target);
+        let fresh = LiveNode::new(Is::Symlink, Origin::Fresh);
+        let node = LiveNode { target: Some(Arc::clone(&target)), ..fresh };
+        let (dir, name, ino) = self.make(at, node);
+        self.record(What::Symlink { dir, name, ino, target }, Ok(0));
+        ino
+    }
+
+    fn make(&mut self, at: &Spot<'_>, node: LiveNode) -> (Ino, Name, Ino) {
         let ino = ino_at(self.nodes.len());
-        self.nodes.push(LiveNode { links: 0, ..LiveNode::new(is, Origin::Fresh) });
+        self.nodes.push(LiveNode { links: 0, ..node });
         let (dir, name) = (at.dir, Name::from(at.name));
         self.set_name(dir, &name, Some(ino));
-        let what = match is {
-            Is::File => What::Create { dir, name, ino },
-            Is::Dir => What::Mkdir { dir, name, ino },
-        };
-        self.record(what, Ok(0));
-        ino
+        (dir, name, ino)
+    }
+
+    /// What a symbolic link stands for; nothing for other inodes.
+    pub(in crate::ops) fn target(&self, ino: Ino) -> Arc<[u8]> {
+        let made = self.nodes[ino.index()].target.clone();
+        made.unwrap_or_else(|| self.media.target(ino))
     }
 
     pub(in crate::ops) fn link(&mut self, ino: Ino, at: &Spot<'_>) {
@@ -98,7 +121,7 @@ impl Live {
         let (dir, name) = (at.dir, Name::from(at.name));
         self.set_name(dir, &name, None);
         let what = match self.nodes[ino.index()].is {
-            Is::File => What::Unlink { dir, name, ino },
+            Is::File | Is::Symlink => What::Unlink { dir, name, ino },
             Is::Dir => What::Rmdir { dir, name, ino },
         };
         self.record(what, Ok(0));
@@ -110,5 +133,23 @@ impl Live {
         self.set_name(from.0, &from.1, None);
         self.set_name(to.0, &to.1, Some(ino));
         self.record(What::Rename { from, to, ino, replaced }, Ok(0));
+    }
+
+    pub(in crate::ops) fn exchange(
+        &mut self,
+        one: &Spot<'_>,
+        ino: Ino,
+        other: &Spot<'_>,
+        with: Ino,
+    ) {
+        let (one, other) = ((one.dir, Name::from(one.name)), (other.dir, Name::from(other.name)));
+        self.set_name(one.0, &one.1, Some(with));
+        self.set_name(other.0, &other.1, Some(ino));
+        self.record(What::Exchange { one, ino, other, with }, Ok(0));
+    }
+
+    pub(in crate::ops) fn chmod(&mut self, ino: Ino, mode: u32) {
+        self.nodes[ino.index()].mode = mode;
+        self.record(What::Chmod { ino, mode }, Ok(0));
     }
 }

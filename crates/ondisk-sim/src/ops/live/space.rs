@@ -30,7 +30,7 @@ impl Live {
     pub(in crate::ops) fn used(&self) -> u64 {
         let mut blocks = 0;
         for (at, node) in self.nodes.iter().enumerate() {
-            if node.is == Is::Dir || node.links == 0 {
+            if node.is != Is::File || node.links == 0 {
                 continue;
             }
             let ino = ino_at(at);

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use std::io;
+
 use super::{Live, UNKNOWN, WriteHow, ino_at};
-use crate::ops::history::What;
+use crate::ops::history::{Ino, SyncKind, What};
 use crate::ops::store::BlockId;
 
 /// The dirty and the doubtful pages of a file.
@@ -30,8 +32,8 @@ impl Writeback {
     pub(super) fn written(&mut self, block: u32, how: WriteHow) {
         match how {
             WriteHow::Cached => {}
-            WriteHow::Durable => drop(self.dirty.remove(&block)),
-            WriteHow::Failed(_) => {
+            WriteHow::Durable(_) => drop(self.dirty.remove(&block)),
+            WriteHow::Failed(..) => {
                 self.doubtful.extend(self.dirty.remove(&block).map(|before| (block, before)));
             }
         }
@@ -45,6 +47,12 @@ impl Writeback {
         }
     }
 
+    /// A block was taken away.
+    pub(super) fn punched(&mut self, block: u32) {
+        self.dirty.remove(&block);
+        self.doubtful.remove(&block);
+    }
+
     /// Blocks from this one on were cut off.
     pub(super) fn cut(&mut self, block: u32) {
         self.dirty.retain(|at, _| *at < block);
@@ -53,6 +61,31 @@ impl Writeback {
 }
 
 impl Live {
+    pub(in crate::ops) fn sync(
+        &mut self,
+        ino: Ino,
+        kind: SyncKind,
+        result: Result<(), io::ErrorKind>,
+    ) {
+        let node = &mut self.nodes[ino.index()];
+        node.writeback.synced(result.is_ok());
+        if result.is_err() {
+            node.failed += 1;
+        }
+        self.record(What::Sync { ino, kind }, result.map(|()| 0));
+    }
+
+    pub(in crate::ops) fn sync_dir(&mut self, ino: Ino, result: Result<(), io::ErrorKind>) {
+        self.record(What::SyncDir { ino }, result.map(|()| 0));
+    }
+
+    pub(in crate::ops) fn sync_everything(&mut self) {
+        for node in &mut self.nodes {
+            node.writeback.synced(true);
+        }
+        self.record(What::SyncEverything, Ok(0));
+    }
+
     /// Forgets every page that a failed sync has left clean.
     pub(in crate::ops) fn evict(&mut self) {
         for at in 0..self.nodes.len() {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use ondisk_fs::{Access, Blocks, LockError, LockMode, Rung, create_durable, replace_atomic};
 
 use super::*;
-use crate::ops::{How, SyncKind, Target, What};
+use crate::ops::{How, SyncKind, Target, What, WriteSync};
 
 fn p(path: &str) -> &Path {
     Path::new(path)
@@ -88,7 +88,7 @@ fn a_durable_write_is_one_call_with_its_own_range() {
     let history = fs.history();
     assert!(matches!(
         history.calls.last().unwrap().what,
-        What::Write { offset: 4096, len: 8192, durable: true, .. }
+        What::Write { offset: 4096, len: 8192, sync: WriteSync::Data, .. }
     ));
 }
 

@@ -14,7 +14,6 @@ use super::contents::{Contents, Full};
 use super::{Errno, Failing, Failure, OpenAccess, OpenFlag, OpenHow, RelPath};
 use crate::ops::history::{Ino, SyncKind};
 use crate::ops::live::{Spot, WriteHow};
-use crate::ops::media::Is;
 use crate::ops::mem_fs::MemFs;
 
 /// An open file description.
@@ -119,7 +118,7 @@ impl Kernel {
             }
             Err(_) if missing && how.has(OpenFlag::Create) => {
                 let (dir, name) = live.spot(path)?;
-                live.create(&Spot { dir, name }, Is::File)
+                live.create(&Spot { dir, name })
             }
             Err(error) => return Err(error.into()),
         };
@@ -151,7 +150,7 @@ impl Kernel {
         }
         let mut live = self.fs.lock();
         let offset = if at.append { live.len(at.ino) } else { offset };
-        let how = if at.durable { WriteHow::Durable } else { WriteHow::Cached };
+        let how = if at.durable { WriteHow::Durable(SyncKind::Data) } else { WriteHow::Cached };
         let taken = live.write(at.ino, bytes, offset, how)?;
         drop(live);
         self.remember(at.ino)?;
@@ -210,17 +209,7 @@ impl Kernel {
 
     /// `sync`: every file and every directory.
     pub(super) fn sync_everything(&mut self) {
-        let mut live = self.fs.lock();
-        let mut left = vec![Ino::ROOT];
-        while let Some(dir) = left.pop() {
-            for (_, ino) in live.list(dir) {
-                match live.node(ino).is {
-                    Is::Dir => left.push(ino),
-                    Is::File => live.sync(ino, SyncKind::All, Ok(())),
-                }
-            }
-            live.sync_dir(dir, Ok(()));
-        }
+        self.fs.lock().sync_everything();
     }
 
     /// A file with a content, before the story.
