@@ -14,6 +14,7 @@ use super::ids::{EventId, Ns, OpId, PageVer};
 use super::message::{Cargo, Msg};
 use crate::machine::Death;
 use crate::machine::digest::Digest;
+use crate::ops::record::Recorder;
 
 /// A layer of the machine.
 pub trait Layer {
@@ -57,6 +58,8 @@ pub struct Cx {
     pub events: VecDeque<Event>,
     /// Whether anybody wants the events; else they are counted alone.
     pub watched: bool,
+    /// What was called, where that is kept: the VFS tells it of each change when it is applied.
+    pub history: Option<Recorder>,
     cargo: Vec<Vec<Cargo>>,
 }
 
@@ -74,6 +77,7 @@ impl Cx {
             next: EventId(1),
             events: VecDeque::new(),
             watched: true,
+            history: None,
             cargo: Vec::new(),
         }
     }

@@ -27,7 +27,7 @@ pub struct Recorder {
 }
 
 /// A sync that was called and has not returned.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[must_use = "a sync that never returns raises nothing"]
 pub struct Running(usize);
 
