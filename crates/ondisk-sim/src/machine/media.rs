@@ -19,19 +19,24 @@ pub struct Media {
     pub(super) config: Config,
     pub(super) arena: Arena,
     pub(super) flash: Flash,
+    /// With what files the history of the next life begins; `None` keeps none.
+    pub(super) base: Option<Image>,
 }
 
 impl Media {
     /// A drive that was formatted, with these files on it.
-    #[must_use]
-    pub fn format(config: Config, base: &Image) -> Self {
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn format(config: Config, base: &Image) -> Result<Self, MountError> {
         let mut arena = Arena::new();
         let blocks = match &config.mount {
-            Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena),
+            Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena)?,
             Mount::Tmpfs | Mount::Nfs => Vec::new(),
         };
         let flash = Flash::format(&config.drive, &blocks);
-        Self { config, arena, flash }
+        let base = config.history.then(|| base.clone());
+        Ok(Self { config, arena, flash, base })
     }
 
     /// All files that a mount would show, without mounting: the journal is replayed in memory.
@@ -51,7 +56,10 @@ impl Media {
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn mount(self, seed: u64) -> Result<Sim, MountError> {
+    pub fn mount(mut self, seed: u64) -> Result<Sim, MountError> {
+        if self.base.is_none() && self.config.history {
+            self.base = Some(self.image()?);
+        }
         let sim = self.boot(seed)?;
         sim.wait_mounted();
         Ok(sim)

@@ -59,6 +59,8 @@ pub enum Request {
     /// `write(2)`, or `pwrite(2)` with an offset: answers [`Reply::Count`]. With `sync` it is
     /// `pwritev2(2)` with `RWF_DSYNC` or `RWF_SYNC`.
     Write { fd: Fd, at: Option<u64>, bytes: Vec<u8>, sync: Option<Sync> },
+    /// `lseek(2)` from the beginning.
+    Seek { fd: Fd, to: u64 },
     /// `ftruncate(2)`.
     SetLen { fd: Fd, len: u64 },
     /// `fallocate(2)` from 0 on, without a flag.

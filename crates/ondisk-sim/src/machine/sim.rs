@@ -4,19 +4,22 @@
 //! except the chooser of [`Sim::cut`], which sees nothing of the machine.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::choice::Chooser;
 use super::config::Config;
 use super::digest::Digest;
 use super::event::{Event, Kind, Layer};
-use super::ids::{Ns, OpId, TaskId};
+use super::ids::{EventId, Ns, OpId, TaskId};
 use super::machine_fs::MachineFs;
 use super::media::{Media, MountError};
 use super::message::{Reply, Request};
 use super::whole::Machine;
 use super::{Death, Errno};
-use crate::ops::{At, History, Image};
+use crate::ops::record::Recorder;
+use crate::ops::verdict::{Claim, InBuffer, Ledger};
+use crate::ops::{At, History, Image, Ino};
 
 /// A machine that runs. A clone is the same machine; [`fork`](Self::fork) copies it.
 #[derive(Clone)]
@@ -93,8 +96,33 @@ impl Sim {
     }
 
     /// Something that moved above the boundary: a buffer, an acknowledgement, a death.
-    pub fn moved(&self, layer: Layer, op: OpId, kind: Kind) {
-        self.lock().moved(layer, op, kind);
+    pub fn moved(&self, layer: Layer, op: OpId, kind: Kind) -> EventId {
+        self.lock().moved(layer, op, kind)
+    }
+
+    /// What an acknowledgement speaks for, now.
+    pub(super) fn claim(
+        &self,
+        ledger: &Ledger,
+        who: (&str, &[u8]),
+        named: &[PathBuf],
+        buffers: &[InBuffer],
+    ) -> Claim {
+        let claim = |history: &mut Recorder| history.claim(ledger, who, named, buffers);
+        let none = || Claim { at: At(0), text: who.1.to_vec(), files: Vec::new() };
+        self.lock().cx.history.as_mut().map_or_else(none, claim)
+    }
+
+    /// The number that the history has for what stands at a path.
+    #[must_use]
+    pub fn known(&self, path: &Path) -> Option<Ino> {
+        self.lock().cx.history.as_mut()?.resolve(path)
+    }
+
+    /// All files as the page cache shows them, where a history is kept.
+    #[must_use]
+    pub fn shown(&self) -> Image {
+        self.lock().cx.history.as_mut().map_or_else(Image::new, Recorder::image)
     }
 
     /// Records an acknowledgement in the history.
@@ -170,13 +198,13 @@ impl Sim {
     /// All that was called, where the configuration asks for it.
     #[must_use]
     pub fn history(&self) -> Option<History> {
-        self.lock().cx.history.as_ref().map(|history| history.history())
+        self.lock().cx.history.as_mut().map(Recorder::history)
     }
 
     /// The present place in the history.
     #[must_use]
     pub fn here(&self) -> At {
-        self.lock().cx.history.as_ref().map_or(At(0), |history| history.here())
+        self.lock().cx.history.as_ref().map_or(At(0), Recorder::here)
     }
 
     /// What would be left if the kernel died or the power failed now. The machine itself goes on.

@@ -15,7 +15,7 @@ use super::config::{Config, Mount};
 use super::digest::Digest;
 use super::event::{Event, Kind, Layer as Number};
 use super::ext4::Ext4;
-use super::ids::{Ns, OpId, PageVer, TaskId};
+use super::ids::{EventId, Ns, OpId, PageVer, TaskId};
 use super::layer::{Cx, Layer};
 use super::media::{Media, MountError};
 use super::message::{Call, FsReq, Msg, Reply, Request, Ret};
@@ -24,6 +24,7 @@ use super::ssd::Ssd;
 use super::tmpfs::Tmpfs;
 use super::vfs::Vfs;
 use super::{Death, Errno};
+use crate::ops::record::Recorder;
 
 /// Layer 4: what is mounted.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine that is switched on with these media, and mounting.
     pub(super) fn boot(media: Media, seed: u64) -> Result<Self, MountError> {
-        let Media { config, mut arena, flash } = media;
+        let Media { config, mut arena, flash, base } = media;
         let ssd = Ssd::new(&config.drive, flash);
         let (fs, loaded) = match &config.mount {
             Mount::Ext4(options) => {
@@ -72,6 +73,7 @@ impl Machine {
             Mount::Tmpfs | Mount::Nfs => (Fs::Tmpfs(Tmpfs::new()), super::ext4::disk::Loaded::default()),
         };
         let mut cx = Cx::new(arena, seed);
+        cx.history = base.map(|base| Recorder::new(&base));
         cx.send(Msg::Fs(FsReq::Mount(Box::new(loaded))));
         Ok(Self {
             vfs: Vfs::new(&config),
@@ -115,9 +117,9 @@ impl Machine {
     }
 
     /// Something that moved outside of the kernel.
-    pub(super) fn moved(&mut self, layer: Number, op: OpId, kind: Kind) {
-        self.cx.because(super::ids::EventId(0));
-        self.cx.event(layer, op, PageVer(0), kind);
+    pub(super) fn moved(&mut self, layer: Number, op: OpId, kind: Kind) -> EventId {
+        self.cx.because(EventId(0));
+        self.cx.event(layer, op, PageVer(0), kind)
     }
 
     /// When the next thing is due.
@@ -176,7 +178,7 @@ impl Machine {
     fn tick(&mut self) {
         let Self { cx, vfs, pages, fs, block, ssd, .. } = self;
         let due = |at: Option<Ns>, cx: &Cx| at.is_some_and(|at| at <= cx.now);
-        cx.because(super::ids::EventId(0));
+        cx.because(EventId(0));
         if due(vfs.next_tick(), cx) {
             vfs.tick(cx);
         } else if due(pages.next_tick(), cx) {
@@ -209,7 +211,7 @@ impl Machine {
     pub(super) fn media(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
         let (mut ssd, mut arena) = (self.ssd.clone(), self.cx.arena.clone());
         ssd.power_cut(how, &mut arena, chooser);
-        Media { config: self.config.clone(), arena, flash: ssd.flash().clone() }
+        Media { config: self.config.clone(), arena, flash: ssd.flash().clone(), base: None }
     }
 
     /// The whole state as a number.
