@@ -32,6 +32,12 @@ pub struct Config {
 pub enum Sabotage {
     /// The commit block is sent without a FLUSH before it.
     NoFlushBeforeCommit,
+    /// Recovery looks at no checksum.
+    ChecksumIgnored,
+    /// Recovery replays what was revoked.
+    ReplayIgnoresRevoke,
+    /// Recovery replays a transaction that has no commit block.
+    ReplayWithoutCommit,
 }
 
 /// What is mounted.
