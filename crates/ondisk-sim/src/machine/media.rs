@@ -5,13 +5,56 @@
 use super::arena::Arena;
 use super::config::{Config, Mount};
 use super::digest::Digest;
-use super::ids::{BlockId, Lba};
+use super::Death;
+use super::choice::Chooser;
+use super::ids::{BlockId, EventId, Lba, Ns};
+use super::layer::Layer;
 use super::sim::Sim;
-use super::ssd::Flash;
+use super::ssd::{Flash, Ssd};
 use super::whole::Machine;
-use crate::ops::Image;
+use crate::ops::{At, Image};
 
 pub use super::ext4::disk::MountError;
+
+/// A moment of a machine, kept so that it can die there later.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    pub(super) config: Config,
+    pub(super) arena: Arena,
+    pub(super) ssd: Ssd,
+    pub(super) at: At,
+    pub(super) now: Ns,
+    pub(super) event: EventId,
+}
+
+impl Shot {
+    /// What is left if this death came at this moment.
+    #[must_use]
+    pub fn cut(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
+        let (mut ssd, mut arena) = (self.ssd.clone(), self.arena.clone());
+        ssd.power_cut(how, &mut arena, chooser);
+        let (config, flash) = (self.config.clone(), ssd.flash().clone());
+        Media { config, arena, flash, base: None }
+    }
+
+    /// The place in the history.
+    #[must_use]
+    pub fn at(&self) -> At {
+        self.at
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn now(&self) -> Ns {
+        self.now
+    }
+
+    /// The last event before it.
+    #[must_use]
+    pub fn event(&self) -> EventId {
+        self.event
+    }
+}
 
 /// A drive without power, and the machine that it was in.
 #[derive(Clone, Debug)]

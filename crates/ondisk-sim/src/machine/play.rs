@@ -21,7 +21,7 @@ use super::sim::Sim;
 use super::{Death, Errno};
 use crate::ops::digest::mix2;
 use crate::ops::script::{
-    Act, Answer, Expectation, Expected, Note, Profile, RunError, Script, Setup, Stage, Step,
+    Act, Answer, Expectation, Note, Profile, RunError, Script, Step,
 };
 use crate::ops::verdict::{Claim, Ledger};
 use crate::ops::{At, History, Image, MemFs};
@@ -36,7 +36,7 @@ use job::Job;
 
 /// What a run is made of beside its script.
 #[derive(Clone, Debug, Default)]
-pub struct Stage0 {
+pub struct Stage {
     /// The machine.
     pub config: Config,
     /// The buffers of the tasks.
@@ -107,7 +107,7 @@ impl Play {
     ///
     /// # Errors
     /// When the script does not suit, or its files do not fit on the drive.
-    pub fn new(script: &Script, stage: &Stage0) -> Result<Self, PlayError> {
+    pub fn new(script: &Script, stage: &Stage) -> Result<Self, PlayError> {
         crate::ops::script::check_run(script)?;
         let base = base_of(script)?;
         let sim = Sim::new(stage.config.clone(), &base, stage.seed)?;

@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::event::{Event, Kind, Layer};
 use super::ids::{EventId, Ns, OpId, TaskId};
 use super::machine_fs::MachineFs;
-use super::media::{Media, MountError};
+use super::media::{Media, MountError, Shot};
 use super::message::{Reply, Request};
 use super::whole::Machine;
 use super::{Death, Errno};
@@ -207,10 +207,34 @@ impl Sim {
         self.lock().cx.history.as_ref().map_or(At(0), Recorder::here)
     }
 
+    /// This moment, to die at later.
+    #[must_use]
+    pub fn shot(&self) -> Shot {
+        self.lock().shot()
+    }
+
+    /// Keeps a moment for every so many things that the drive is told or does, from here on; 0
+    /// keeps none. They are taken by [`shots`](Self::shots).
+    pub fn keep_shots(&self, every: u64) {
+        self.lock().every = every;
+    }
+
+    /// The moments that were kept and not yet taken.
+    #[must_use]
+    pub fn shots(&self) -> Vec<Shot> {
+        std::mem::take(&mut self.lock().shots)
+    }
+
+    /// A number that changes whenever what a death leaves may have changed.
+    #[must_use]
+    pub fn media_mark(&self) -> u64 {
+        self.lock().drive_moves()
+    }
+
     /// What would be left if the kernel died or the power failed now. The machine itself goes on.
     #[must_use]
     pub fn cut(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
-        self.lock().media(how, chooser)
+        self.shot().cut(how, chooser)
     }
 
     /// The whole state as a number.

@@ -10,20 +10,20 @@ use std::collections::BTreeMap;
 
 use super::arena::{Arena, Marks};
 use super::block::Block;
-use super::choice::Chooser;
 use super::config::{Config, Mount};
 use super::digest::Digest;
 use super::event::{Event, Kind, Layer as Number};
 use super::ext4::Ext4;
 use super::ids::{EventId, Ns, OpId, PageVer, TaskId};
 use super::layer::{Cx, Layer};
-use super::media::{Media, MountError};
+use super::media::{Media, MountError, Shot};
 use super::message::{Call, FsReq, Msg, Reply, Request, Ret};
 use super::page_cache::PageCache;
 use super::ssd::Ssd;
 use super::tmpfs::Tmpfs;
 use super::vfs::Vfs;
-use super::{Death, Errno};
+use super::Errno;
+use crate::ops::At;
 use crate::ops::record::Recorder;
 
 /// Layer 4: what is mounted.
@@ -58,6 +58,11 @@ pub(crate) struct Machine {
     answers: BTreeMap<OpId, Result<Reply, Errno>>,
     next_op: OpId,
     marks: Marks,
+    /// How often the drive was told or did something.
+    drive_moves: u64,
+    /// Every so many moves of the drive a moment is kept; 0 keeps none.
+    pub(super) every: u64,
+    pub(super) shots: Vec<Shot>,
 }
 
 impl Machine {
@@ -86,6 +91,9 @@ impl Machine {
             answers: BTreeMap::new(),
             next_op: OpId(1),
             marks: Marks::default(),
+            drive_moves: 0,
+            every: 0,
+            shots: Vec::new(),
             config,
         })
     }
@@ -169,7 +177,10 @@ impl Machine {
             Msg::PagesDone(done) => self.pages.complete(cx, done),
             Msg::Block(req) => self.block.accept(cx, req),
             Msg::BioDone(done) => mounted!(&mut self.fs, fs => fs.complete(cx, done)),
-            Msg::Ssd(req) => self.ssd.accept(cx, req),
+            Msg::Ssd(req) => {
+                self.ssd.accept(cx, req);
+                self.moved_drive();
+            }
             Msg::SsdDone(done) => self.block.complete(cx, done),
         }
     }
@@ -189,7 +200,22 @@ impl Machine {
             block.tick(cx);
         } else if due(ssd.next_tick(), cx) {
             ssd.tick(cx);
+            self.moved_drive();
         }
+    }
+
+    /// The drive is not what it was: perhaps a moment to keep.
+    fn moved_drive(&mut self) {
+        self.drive_moves += 1;
+        if self.every > 0 && self.drive_moves.is_multiple_of(self.every) {
+            let shot = self.shot();
+            self.shots.push(shot);
+        }
+    }
+
+    /// How often the drive was told or did something: what a death leaves changes with it alone.
+    pub(super) fn drive_moves(&self) -> u64 {
+        self.drive_moves
     }
 
     /// Uses again the contents that nobody holds.
@@ -207,11 +233,16 @@ impl Machine {
         cx.arena.sweep(marks);
     }
 
-    /// What would be left if this death came now.
-    pub(super) fn media(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
-        let (mut ssd, mut arena) = (self.ssd.clone(), self.cx.arena.clone());
-        ssd.power_cut(how, &mut arena, chooser);
-        Media { config: self.config.clone(), arena, flash: ssd.flash().clone(), base: None }
+    /// This moment, to die at later.
+    pub(super) fn shot(&self) -> Shot {
+        Shot {
+            config: self.config.clone(),
+            arena: self.cx.arena.clone(),
+            ssd: self.ssd.clone(),
+            at: self.cx.history.as_ref().map_or(At(0), Recorder::here),
+            now: self.cx.now,
+            event: EventId(self.cx.count()),
+        }
     }
 
     /// The whole state as a number.
