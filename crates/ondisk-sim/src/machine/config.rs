@@ -32,12 +32,40 @@ pub struct Config {
 pub enum Sabotage {
     /// The commit block is sent without a FLUSH before it.
     NoFlushBeforeCommit,
+    /// A commit does not wait for the data that it orders before it.
+    OrderedDataDropped,
+    /// A freed block of metadata is not revoked.
+    RevokeForgotten,
+    /// The commit block is sent together with what it ends.
+    CommitBlockEarly,
+    /// The journal's tail moves without a FLUSH after the writes home.
+    TailMovedWithoutFlush,
+    /// A freed block is given away before its transaction is durable.
+    FreedBlockReusedEarly,
+    /// Unwritten extents count as written when their data are submitted, not when done.
+    ConvertedBeforeDone,
+    /// An fsync does not wait for a commit.
+    FsyncWithoutCommit,
+    /// Blocks go home before their transaction is durable.
+    CheckpointBeforeCommit,
+    /// The next transaction's bytes go into the copies of the one that commits.
+    FrozenNot,
     /// Recovery looks at no checksum.
     ChecksumIgnored,
     /// Recovery replays what was revoked.
     ReplayIgnoresRevoke,
     /// Recovery replays a transaction that has no commit block.
     ReplayWithoutCommit,
+    /// The block layer lets bios join requests that flush, and those join others.
+    MergeIntoFlush,
+    /// Who wants a flush is answered by one that has started before.
+    FlushShared,
+    /// `mq-deadline` looks at no deadline.
+    DeadlineIgnoresExpiry,
+    /// FUA is not passed on to the drive.
+    FuaDropped,
+    /// A drive without FUA is not flushed after the data.
+    PostflushSkipped,
 }
 
 /// What is mounted.

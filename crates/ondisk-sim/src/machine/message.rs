@@ -218,7 +218,8 @@ pub enum PagesReq {
     SyncAll { op: OpId, task: TaskId },
     /// Start to write an inode's pages, and do not wait: a close after a truncate to nothing.
     Start { ino: Ino },
-    /// The inode is gone: so are its pages.
+    /// The inode is gone: so are its pages. When none of them is on its way any more, the file
+    /// system is told with [`FsReq::Free`].
     Drop { ino: Ino },
     /// Clean pages are forgotten.
     Evict,
@@ -246,6 +247,13 @@ pub enum Done {
     Bytes(Vec<u8>),
     /// A new inode.
     Ino(Ino),
+    /// Write-back of an inode failed: its error sequence goes on. No call waits for it.
+    WbError {
+        /// The inode.
+        ino: Ino,
+        /// How it failed.
+        errno: Errno,
+    },
     /// The file system is mounted, and this is on it.
     Mounted(Box<Tree>),
 }
@@ -276,8 +284,9 @@ pub enum FsReq {
         name: Box<[u8]>,
         ino: Ino,
     },
-    /// `last_open`: it has no other name and nobody has it open, so it is freed at once; else
-    /// with its last name it becomes an orphan until [`Free`](Self::Free).
+    /// With its last name the inode becomes an orphan until [`Free`](Self::Free) if it is `open`,
+    /// as every file is taken to be, since its pages may be on their way; else it is freed at
+    /// once.
     Unlink {
         op: OpId,
         task: TaskId,
@@ -286,7 +295,8 @@ pub enum FsReq {
         ino: Ino,
         open: bool,
     },
-    /// `replaced`: what the new name stood for, and whether somebody has it open.
+    /// `replaced`: what the new name stood for, and whether somebody has it open, as in
+    /// [`Unlink`](Self::Unlink).
     Rename {
         op: OpId,
         task: TaskId,
@@ -313,7 +323,8 @@ pub enum FsReq {
         ino: Ino,
         len: u64,
     },
-    /// The last descriptor of an inode without names was closed.
+    /// Nobody has an inode without names open, and none of its pages is on its way: sent by the
+    /// page cache, for inodes that were open when they lost their last name.
     Free {
         ino: Ino,
     },
@@ -329,7 +340,8 @@ pub enum FsReq {
     },
     // From the page cache.
     /// Before bytes are put into pages: opens a handle where one is needed, reserves space.
-    /// Answers [`PagesDone::Ready`], later if the transaction is being locked.
+    /// Answers [`PagesDone::Ready`], later if the transaction is being locked. `size`: the length
+    /// before.
     WriteBegin {
         op: OpId,
         task: TaskId,
@@ -338,8 +350,9 @@ pub enum FsReq {
         len: u64,
         size: u64,
     },
-    /// They were put there, at the same instant: closes the handle. `pages` in `data=journal`
-    /// alone. No answer.
+    /// They were put there, at the same instant: closes the handle. `size`: the length now.
+    /// `pages` in `data=journal` alone: those that changed, the last before included when its
+    /// tail was cleared. No answer.
     WriteEnd {
         op: OpId,
         ino: Ino,
@@ -362,7 +375,8 @@ pub enum FsReq {
         size: u64,
         fail: Option<Errno>,
     },
-    /// The length changed, after the pages did. Answers [`PagesDone::Done`].
+    /// The length changed, after the pages did: when it became less and ends inside a page that is
+    /// on the media, that page was read, cut and is dirty. Answers [`PagesDone::Done`].
     SetLen {
         op: OpId,
         task: TaskId,
