@@ -17,7 +17,7 @@ mod live;
 mod media;
 mod mem_fs;
 pub mod model;
-mod path;
+pub(crate) mod path;
 pub mod record;
 pub mod script;
 

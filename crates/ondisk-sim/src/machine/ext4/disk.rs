@@ -43,8 +43,8 @@ pub use codec::{
     dir_fits, encode_bitmap_block, encode_dir_block, encode_extent_block, encode_inode_block,
     encode_super, encode_symlink_block,
 };
-pub use format::{FormatError, format};
-pub use image::image;
+pub use format::{FormatError, Formatter, format};
+pub use image::{LARGEST_IMAGE, image};
 pub use recover::{recover, recover_sabotaged};
 
 /// How many inodes stand in a block of the inode table.
@@ -270,6 +270,26 @@ impl Bitmap {
         }
     }
 
+    /// Blocks are in use, which were free.
+    ///
+    /// # Errors
+    /// The first that was not, or is beyond the device; those before it are in use now.
+    pub fn take_run(&mut self, from: Lba, count: u32) -> Result<(), Lba> {
+        let (mut at, mut left) = (from, count);
+        while left > 0 {
+            let bit = at.0 % 64;
+            let here = left.min(64 - bit);
+            let mask = (u64::MAX >> (64 - here)) << bit;
+            let word = self.words.get_mut(at.index() / 64).ok_or(at)?;
+            if *word & mask != 0 {
+                return Err(Lba(at.0 - bit + (*word & mask).trailing_zeros()));
+            }
+            *word |= mask;
+            (at, left) = (Lba(at.0 + here), left - here);
+        }
+        if at.0 > self.blocks { Err(Lba(self.blocks)) } else { Ok(()) }
+    }
+
     /// How many blocks are free.
     #[must_use]
     pub fn count_free(&self) -> u32 {
@@ -416,6 +436,9 @@ pub enum Part {
     /// The journal's superblock.
     #[error("the journal's superblock")]
     JournalSuper,
+    /// A block of the journal.
+    #[error("a block of the journal")]
+    Journal,
     /// A block of the bitmap.
     #[error("the bitmap")]
     Bitmap,
@@ -457,6 +480,9 @@ pub enum Damage {
     /// It names an inode that is not in use, or is something else.
     #[error("it names inode {}, which is free or something else", .0.0)]
     Dangling(Ino),
+    /// The file is larger than can be held in memory.
+    #[error("it is larger than can be held")]
+    Large,
     /// A directory that is not below the root, or has two names.
     #[error("the directories do not make a tree")]
     NoTree,
