@@ -27,6 +27,7 @@ mod shrink;
 mod store;
 mod story;
 mod tally;
+pub mod verdict;
 
 pub use check::{Check, check};
 pub use chooser::{Answer, Chooser, Newest, Oldest, Question, Seeded};

@@ -171,6 +171,10 @@ impl Live {
         &self.media
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     pub(super) fn life(&self) -> u32 {
         self.life
     }
@@ -199,9 +203,10 @@ impl Live {
         self.now
     }
 
-    pub(super) fn acknowledge(&mut self, note: &[u8]) {
+    pub(super) fn acknowledge(&mut self, note: &[u8]) -> At {
         let at = self.tick();
         self.acks.push(Ack { life: self.life, at, note: note.to_vec() });
+        at
     }
 
     pub(super) fn label(&mut self, label: &str) {

@@ -283,7 +283,7 @@ impl Live {
         Ok(at)
     }
 
-    fn bytes(&mut self, ino: Ino) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, ino: Ino) -> Vec<u8> {
         let len = usize::try_from(self.size(ino)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len];
         self.read(ino, &mut bytes, 0);

@@ -19,9 +19,9 @@ use crate::ops::mem_fs::MemFs;
 /// An open file description.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
-    ino: Ino,
+    pub(super) ino: Ino,
     access: OpenAccess,
-    append: bool,
+    pub(super) append: bool,
     /// Whether each write is to be durable when it returns.
     durable: bool,
     /// Where the next write without an offset goes.
