@@ -23,10 +23,12 @@ use super::store::{BlockId, Bytes, Store};
 mod names;
 mod part;
 mod space;
+mod walk;
 mod writeback;
 
 pub(super) use names::Spot;
 use part::{Part, block_of, clamp, parts};
+pub(super) use walk::Wanted;
 use writeback::Writeback;
 
 /// A file may have no more blocks than this: 4 TiB, far above what a test writes.
@@ -191,6 +193,18 @@ impl Live {
     /// Notes the path by which an inode was reached, for stories: the first one is kept.
     pub(super) fn know(&mut self, ino: Ino, path: &Arc<Path>) {
         self.nodes[ino.index()].path.get_or_insert_with(|| Arc::clone(path));
+    }
+
+    /// The permission bits of all inodes.
+    pub(super) fn modes(&self) -> Vec<u32> {
+        self.nodes.iter().map(|node| node.mode).collect()
+    }
+
+    /// Sets them, as they were before this life.
+    pub(super) fn set_modes(&mut self, modes: &[u32]) {
+        for (node, mode) in self.nodes.iter_mut().zip(modes) {
+            node.mode = *mode;
+        }
     }
 
     /// The path by which an inode was first reached.

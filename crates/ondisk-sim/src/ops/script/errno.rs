@@ -3,9 +3,13 @@
 use std::fmt;
 use std::io;
 
+use crate::ops::fault::SimError;
+
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Errno {
+    /// `EACCES`: the mode does not permit it.
+    Acces,
     /// `EBADF`: closed, or not opened for this.
     Badf,
     /// `EEXIST`.
@@ -18,6 +22,8 @@ pub enum Errno {
     Io,
     /// `EISDIR`.
     Isdir,
+    /// `ELOOP`.
+    Loop,
     /// `ENOENT`.
     Noent,
     /// `ENOSPC`.
@@ -30,7 +36,10 @@ pub enum Errno {
 
 impl From<io::Error> for Errno {
     fn from(error: io::Error) -> Self {
+        let own = error.get_ref().and_then(|own| own.downcast_ref::<SimError>());
         match error.kind() {
+            _ if matches!(own, Some(SimError::Loop)) => Self::Loop,
+            io::ErrorKind::PermissionDenied => Self::Acces,
             io::ErrorKind::AlreadyExists => Self::Exist,
             io::ErrorKind::FileTooLarge => Self::Fbig,
             io::ErrorKind::InvalidInput => Self::Inval,
@@ -47,12 +56,14 @@ impl From<io::Error> for Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Acces => "EACCES",
             Self::Badf => "EBADF",
             Self::Exist => "EEXIST",
             Self::Fbig => "EFBIG",
             Self::Inval => "EINVAL",
             Self::Io => "EIO",
             Self::Isdir => "EISDIR",
+            Self::Loop => "ELOOP",
             Self::Noent => "ENOENT",
             Self::Nospc => "ENOSPC",
             Self::Notdir => "ENOTDIR",

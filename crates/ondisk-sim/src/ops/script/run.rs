@@ -72,6 +72,8 @@ pub struct Run {
     /// What is expected of the end.
     pub(super) expected: Vec<Expectation>,
     claims: Vec<Claim>,
+    /// Where in the script each of them stands.
+    said_at: Vec<Place>,
     death: Option<Death>,
     notes: Vec<Note>,
     unnoted: u64,
@@ -123,6 +125,12 @@ impl Run {
         &self.claims
     }
 
+    /// Where each of these stands in the script.
+    #[must_use]
+    pub fn said_at(&self) -> &[Place] {
+        &self.said_at
+    }
+
     /// All that was called since `durable`.
     #[must_use]
     pub fn history(&self) -> History {
@@ -141,6 +149,7 @@ impl Script {
             kernel: Kernel::new(),
             expected: Vec::new(),
             claims: Vec::new(),
+            said_at: Vec::new(),
             death: None,
             notes: Vec::new(),
             unnoted: 0,
@@ -227,7 +236,7 @@ impl Runner {
                     self.run.note(step.place, call, answer);
                 }
             }
-            Act::Ack { text, files } => self.acknowledge(at, &step.task, text, files)?,
+            Act::Ack { text, files } => self.acknowledge(step, text, files)?,
             Act::Fail { call, path, errno } => self.run.kernel.fail(*call, path, *errno),
             Act::Die(death) => {
                 self.open.forget();
@@ -245,18 +254,14 @@ impl Runner {
     }
 
     /// Takes down what is acknowledged, and what for.
-    fn acknowledge(
-        &mut self,
-        at: Stage,
-        task: &TaskName,
-        text: &[u8],
-        files: &[RelPath],
-    ) -> Result<(), RunError> {
+    fn acknowledge(&mut self, by: &Step, text: &[u8], files: &[RelPath]) -> Result<(), RunError> {
+        let at = Stage::Step(by.place);
         let buffers = self.open.in_buffers();
         let named: Vec<PathBuf> = files.iter().map(|file| file.to_path().to_owned()).collect();
         let mut live = self.run.kernel.fs.lock();
-        let (place, said) = (live.acknowledge(text), (task.as_str(), text));
+        let (place, said) = (live.acknowledge(text), (by.task.as_str(), text));
         let claim = self.ledger.claim(&mut live, place, said, &named, &buffers);
+        self.run.said_at.push(by.place);
         self.run.claims.push(claim.map_err(|TooMuch| RunError::Contents { at })?);
         Ok(())
     }
@@ -298,17 +303,37 @@ impl Runner {
             Call::Allocate(path, len) => open.allocate(Caller::new(task, path, kernel), *len)?,
             Call::Fsync(path) => open.sync(Caller::new(task, path, kernel), SyncKind::All)?,
             Call::Fdatasync(path) => open.sync(Caller::new(task, path, kernel), SyncKind::Data)?,
-            Call::Remove(path) => kernel.fs.remove(path.to_path())?,
-            Call::Link(from, to) => kernel.fs.link(from.to_path(), to.to_path())?,
-            Call::Rename(from, to) => kernel.fs.rename(from.to_path(), to.to_path())?,
-            Call::Mkdir(path) => kernel.fs.create_dir(path.to_path())?,
-            Call::Rmdir(path) => kernel.fs.remove_dir(path.to_path())?,
-            Call::FsyncDir(path) => kernel.fs.sync_dir(path.to_path()).map(drop)?,
-            Call::Sync => kernel.sync_everything(),
-            // The check before the run lets none of these through.
-            Call::Symlink(..) | Call::Exchange(..) | Call::Chmod(..) => {
-                return Err(Errno::Inval.into());
+            Call::Remove(path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.remove(path.to_path())?;
             }
+            Call::Link(from, to) => {
+                kernel.may_rename(&[to])?;
+                kernel.fs.link(from.to_path(), to.to_path())?;
+            }
+            Call::Symlink(target, path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.symlink(target.as_bytes(), path.to_path())?;
+            }
+            Call::Rename(from, to) => {
+                kernel.may_rename(&[from, to])?;
+                kernel.fs.rename(from.to_path(), to.to_path())?;
+            }
+            Call::Exchange(one, other) => {
+                kernel.may_rename(&[one, other])?;
+                kernel.fs.exchange(one.to_path(), other.to_path())?;
+            }
+            Call::Mkdir(path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.create_dir(path.to_path())?;
+            }
+            Call::Rmdir(path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.remove_dir(path.to_path())?;
+            }
+            Call::Chmod(path, mode) => kernel.chmod(path, *mode)?,
+            Call::FsyncDir(path) => kernel.sync_dir(path)?,
+            Call::Sync => kernel.sync_everything(),
         }
         Ok(None)
     }
