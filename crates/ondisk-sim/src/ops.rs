@@ -5,6 +5,7 @@
 
 mod check;
 mod chooser;
+mod contains;
 mod crash;
 mod crash_fs;
 pub mod digest;
@@ -26,9 +27,11 @@ mod shrink;
 mod store;
 mod story;
 mod tally;
+pub mod verdict;
 
 pub use check::{Check, check};
 pub use chooser::{Answer, Chooser, Newest, Oldest, Question, Seeded};
+pub use contains::{Member, Members, Membership, Refuted, Rule, Witness};
 pub use crash::{Crash, Cut, Where};
 pub use crash_fs::{CrashFs, StateId};
 pub use explore::{Budget, Failure, Report, Verdict};

@@ -84,6 +84,9 @@ pub(crate) struct NameStep {
     pub(crate) ino: Option<Ino>,
 }
 
+/// A name that an effect changes, and what it stands for then.
+pub(crate) type NameChange<'a> = (Ino, &'a Name, Option<Ino>);
+
 /// A length after an effect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LenStep {
@@ -196,6 +199,49 @@ impl Effects {
     /// The first number that no inode has.
     pub(crate) fn inodes(&self) -> usize {
         self.first_made + self.made.len()
+    }
+
+    /// The links of the one chain that the model has, in order.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = EffectId> {
+        (0..).zip(&self.list).filter(|(_, effect)| effect.chained).map(|(id, _)| id)
+    }
+
+    /// Whether the chain orders all changes of names.
+    pub(crate) fn names_are_one_chain(&self) -> bool {
+        self.list.iter().all(|effect| effect.kind != Kind::Name || effect.chained)
+    }
+
+    /// All changes of names in their order, each with what it changes.
+    pub(crate) fn name_changes(&self) -> BTreeMap<EffectId, Vec<NameChange<'_>>> {
+        let mut changes: BTreeMap<EffectId, Vec<NameChange<'_>>> = BTreeMap::new();
+        for (dir, names) in &self.names {
+            for (name, steps) in names {
+                for step in steps {
+                    changes.entry(step.effect).or_default().push((*dir, name, step.ino));
+                }
+            }
+        }
+        changes
+    }
+
+    /// Decides that a chain stands at one of its links `first..=last`, whichever: those up to
+    /// `first` are there, those behind `last` are not. `None` stands for below the chain.
+    pub(crate) fn narrow(
+        &self,
+        states: &mut [State],
+        chain: impl Iterator<Item = EffectId>,
+        first: Option<EffectId>,
+        last: Option<EffectId>,
+    ) {
+        if let Some(first) = first {
+            self.keep(states, first);
+        }
+        for effect in chain {
+            let behind = last.is_none_or(|last| effect > last);
+            if behind && states[effect as usize] != State::Out {
+                self.lose(states, effect);
+            }
+        }
     }
 
     /// Decides that an effect is there, with all that it needs.

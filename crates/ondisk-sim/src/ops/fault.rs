@@ -38,6 +38,9 @@ pub enum SimError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// Symbolic links that lead to each other, or too many of them.
+    #[error("too many symbolic links on the way")]
+    Loop,
     /// The file was opened for reading alone.
     #[error("the file was opened for reading alone")]
     ReadOnly,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::media::Media;
 use super::path::Name;
 use super::store::{BlockId, Store};
+use super::story::words;
 
 /// A place in the total order of calls and returns of one life. `At(0)` is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -316,6 +317,12 @@ impl History {
     pub fn label(&self, at: At) -> Arc<str> {
         let before = self.labels.partition_point(|(from, _)| *from < at);
         before.checked_sub(1).map_or_else(|| Arc::from(""), |last| Arc::clone(&self.labels[last].1))
+    }
+
+    /// A call of it in words, as stories give it: what it is, its number, and on what.
+    #[must_use]
+    pub fn words(&self, call: &Call) -> String {
+        words(self, call)
     }
 
     /// The places where a cut can show all that any cut can, under an oracle that asks for no

@@ -23,10 +23,12 @@ use super::store::{BlockId, Bytes, Store};
 mod names;
 mod part;
 mod space;
+mod walk;
 mod writeback;
 
 pub(super) use names::Spot;
 use part::{Part, block_of, clamp, parts};
+pub(super) use walk::Wanted;
 use writeback::Writeback;
 
 /// A file may have no more blocks than this: 4 TiB, far above what a test writes.
@@ -171,6 +173,10 @@ impl Live {
         &self.media
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     pub(super) fn life(&self) -> u32 {
         self.life
     }
@@ -189,6 +195,18 @@ impl Live {
         self.nodes[ino.index()].path.get_or_insert_with(|| Arc::clone(path));
     }
 
+    /// The permission bits of all inodes.
+    pub(super) fn modes(&self) -> Vec<u32> {
+        self.nodes.iter().map(|node| node.mode).collect()
+    }
+
+    /// Sets them, as they were before this life.
+    pub(super) fn set_modes(&mut self, modes: &[u32]) {
+        for (node, mode) in self.nodes.iter_mut().zip(modes) {
+            node.mode = *mode;
+        }
+    }
+
     /// The path by which an inode was first reached.
     pub(super) fn path(&self, ino: Ino) -> Option<Arc<Path>> {
         self.nodes[ino.index()].path.clone()
@@ -199,9 +217,10 @@ impl Live {
         self.now
     }
 
-    pub(super) fn acknowledge(&mut self, note: &[u8]) {
+    pub(super) fn acknowledge(&mut self, note: &[u8]) -> At {
         let at = self.tick();
         self.acks.push(Ack { life: self.life, at, note: note.to_vec() });
+        at
     }
 
     pub(super) fn label(&mut self, label: &str) {

@@ -75,23 +75,14 @@ impl Stratum {
         self.states[effect as usize]
     }
 
-    /// Decides that a chain stands at one of its links `first..=last`, whichever: those up to
-    /// `first` are there, those behind `last` are not. `None` stands for below the chain.
+    /// Decides where a chain stands: see [`Effects::narrow`].
     fn narrow(
         &mut self,
         chain: impl Iterator<Item = EffectId>,
         first: Option<EffectId>,
         last: Option<EffectId>,
     ) {
-        if let Some(first) = first {
-            self.effects.keep(&mut self.states, first);
-        }
-        for effect in chain {
-            let behind = last.is_none_or(|last| effect > last);
-            if behind && self.is(effect) != State::Out {
-                self.effects.lose(&mut self.states, effect);
-            }
-        }
+        self.effects.narrow(&mut self.states, chain, first, last);
     }
 
     /// Where a chain may stand: its last link that is there, if one is, and all open ones behind.
@@ -134,6 +125,11 @@ impl Media {
 
     fn chooser(&self) -> MutexGuard<'_, Recorder> {
         self.chooser.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tree, where it is wholly known.
+    pub(crate) fn known(&self) -> Option<Arc<Tree>> {
+        self.is_decided().then(|| Arc::clone(&self.base))
     }
 
     /// Whether anything could ever be open.

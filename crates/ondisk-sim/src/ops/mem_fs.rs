@@ -175,13 +175,49 @@ impl MemFs {
     pub fn link(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
         let mut live = self.lock();
         live.enter(Place::Create, to.as_ref())?;
-        let ino = live.file(from.as_ref())?;
-        let (dir, name) = live.spot(to.as_ref())?;
-        if live.lookup(dir, name).is_some() {
-            return Err(SimError::at(to.as_ref(), io::ErrorKind::AlreadyExists, "is there"));
+        let (from_dir, from_name) = live.spot(from.as_ref())?;
+        let ino = live.there(from_dir, from_name, from.as_ref())?;
+        if live.node(ino).is == Is::Dir {
+            return Err(SimError::at(from.as_ref(), io::ErrorKind::IsADirectory, "is a directory"));
         }
+        let (dir, name) = live.vacant(to.as_ref())?;
         live.link(ino, &Spot { dir, name });
         Ok(())
+    }
+
+    /// Makes a symbolic link at a path, which stands for another path: from where it lies, unless
+    /// that begins with `/`.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, or a fault's.
+    pub fn symlink(&self, target: impl AsRef<[u8]>, path: impl AsRef<Path>) -> io::Result<()> {
+        let (mut live, path) = (self.lock(), path.as_ref());
+        live.enter(Place::Create, path)?;
+        let (dir, name) = live.vacant(path)?;
+        live.symlink(&Spot { dir, name }, target.as_ref());
+        Ok(())
+    }
+
+    /// Lets two names change places, whatever they stand for.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` where a directory would come to lie in itself; or a fault's.
+    pub fn exchange(&self, one: impl AsRef<Path>, other: impl AsRef<Path>) -> io::Result<()> {
+        let (mut live, one, other) = (self.lock(), one.as_ref(), other.as_ref());
+        live.enter(Place::Rename, one)?;
+        live.exchange_paths(one, other)
+    }
+
+    /// Makes bytes inside a file zeros, and frees the blocks that are wholly among them. The
+    /// length stays.
+    ///
+    /// # Errors
+    /// `NotFound`, `IsADirectory`, `FileTooLarge`, or a fault's.
+    pub fn punch(&self, path: impl AsRef<Path>, offset: u64, len: u64) -> io::Result<()> {
+        let (mut live, path) = (self.lock(), path.as_ref());
+        live.enter(Place::Resize, path)?;
+        let ino = live.file(path)?;
+        live.punch(ino, offset, len)
     }
 
     /// All bytes of a file, as the page cache shows them. Not a call of the program's: nothing
@@ -230,60 +266,9 @@ pub(super) fn kind_of(is: Is) -> Kind {
     }
 }
 
-/// Paths on the running file system.
+/// Trees in and out of the running file system.
 impl Live {
-    /// The inode at a path.
-    pub(super) fn resolve(&mut self, path: &Path) -> io::Result<Ino> {
-        self.walk(path, path::names(path))
-    }
-
-    /// The directory of a path, and the name in it.
-    pub(super) fn spot<'a>(&mut self, path: &'a Path) -> io::Result<(Ino, &'a std::ffi::OsStr)> {
-        let (above, name) = path::split(path)?;
-        let dir = self.walk(path, above.into_iter())?;
-        match self.node(dir).is {
-            Is::Dir => Ok((dir, name)),
-            Is::File | Is::Symlink => Err(not_a_dir(path)),
-        }
-    }
-
-    /// The file at a path.
-    pub(super) fn file(&mut self, path: &Path) -> io::Result<Ino> {
-        let ino = self.resolve(path)?;
-        match self.node(ino).is {
-            Is::File => Ok(ino),
-            Is::Dir => Err(SimError::at(path, io::ErrorKind::IsADirectory, "is a directory")),
-            Is::Symlink => Err(SimError::at(path, io::ErrorKind::InvalidInput, "is a symlink")),
-        }
-    }
-
-    /// The directory at a path.
-    pub(super) fn dir(&mut self, path: &Path) -> io::Result<Ino> {
-        let ino = self.resolve(path)?;
-        match self.node(ino).is {
-            Is::Dir => Ok(ino),
-            Is::File | Is::Symlink => Err(not_a_dir(path)),
-        }
-    }
-
-    fn walk<'a>(
-        &mut self,
-        path: &Path,
-        names: impl Iterator<Item = &'a std::ffi::OsStr>,
-    ) -> io::Result<Ino> {
-        let mut at = Ino::ROOT;
-        for name in names {
-            if self.node(at).is != Is::Dir {
-                return Err(not_a_dir(path));
-            }
-            at = self.lookup(at, name).ok_or_else(|| {
-                SimError::at(path, io::ErrorKind::NotFound, "no such file or directory")
-            })?;
-        }
-        Ok(at)
-    }
-
-    fn bytes(&mut self, ino: Ino) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, ino: Ino) -> Vec<u8> {
         let len = usize::try_from(self.size(ino)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len];
         self.read(ino, &mut bytes, 0);
@@ -352,10 +337,6 @@ impl Live {
             self.link(ino, &Spot { dir, name });
         }
     }
-}
-
-fn not_a_dir(path: &Path) -> io::Error {
-    SimError::at(path, io::ErrorKind::NotADirectory, "a name on the way is no directory")
 }
 
 #[cfg(test)]

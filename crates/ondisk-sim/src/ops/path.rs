@@ -1,8 +1,7 @@
 //! Paths, taken apart once at the seam.
 //!
 //! Invariant: a path means the same whether it is absolute or relative (the root is the working
-//! directory), and `.` and `..` are resolved by their letters: the simulation has no links that
-//! would make that wrong.
+//! directory), and `.` and `..` are resolved by their letters, before any symbolic link is followed.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -25,7 +24,7 @@ pub(crate) fn name_of(bytes: &[u8]) -> OsString {
 }
 
 /// The names on the way from the root.
-pub(crate) fn names(path: &Path) -> impl Iterator<Item = &OsStr> {
+pub(crate) fn names(path: &Path) -> impl Iterator<Item = &OsStr> + Clone {
     let mut names = Vec::new();
     for component in path.components() {
         match component {

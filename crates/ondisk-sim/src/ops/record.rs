@@ -19,6 +19,7 @@ use super::live::{Live, Spot, WriteHow};
 use super::media::Is;
 use super::mem_fs::MemFs;
 use super::path::name_of;
+use super::verdict::{Claim, InBuffer, Ledger, TooMuch};
 
 /// A live file tree by inodes that records a [`History`].
 #[derive(Clone, Debug)]
@@ -196,6 +197,22 @@ impl Recorder {
     /// Something was acknowledged.
     pub fn ack(&mut self, note: &[u8]) {
         self.live.acknowledge(note);
+    }
+
+    /// Records an acknowledgement, and takes down what it speaks for: the files that it names, or
+    /// those that its task wrote to, with what user buffers still hold of them.
+    ///
+    /// # Errors
+    /// Too many bytes.
+    pub fn claim(
+        &mut self,
+        ledger: &mut Ledger,
+        (task, text): (&str, &[u8]),
+        named: &[PathBuf],
+        buffers: &[InBuffer],
+    ) -> Result<Claim, TooMuch> {
+        let at = self.live.acknowledge(text);
+        ledger.claim(&mut self.live, at, (task, text), named, buffers)
     }
 
     /// A cut here comes after all that was recorded so far and before all that will be.

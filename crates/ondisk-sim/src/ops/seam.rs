@@ -69,10 +69,7 @@ impl FileSystem for MemFs {
         let (from_dir, from_name) = live.spot(from)?;
         let ino = live.there(from_dir, from_name, from)?;
         let (to_dir, to_name) = live.spot(to)?;
-        if live.is_below(to_dir, ino) {
-            let what = "a directory cannot be moved into itself";
-            return Err(SimError::at(to, io::ErrorKind::InvalidInput, what));
-        }
+        live.may_move(ino, to_dir, to)?;
         if let Some(replaced) = live.lookup(to_dir, to_name) {
             if replaced == ino {
                 return Ok(()); // two names of one file, or one name twice: nothing to do
@@ -167,12 +164,12 @@ impl FileSystem for MemFs {
 
 /// What the calls on names look at first.
 impl Live {
-    fn there(&mut self, dir: Ino, name: &OsStr, path: &Path) -> io::Result<Ino> {
+    pub(super) fn there(&mut self, dir: Ino, name: &OsStr, path: &Path) -> io::Result<Ino> {
         let found = self.lookup(dir, name);
         found.ok_or_else(|| SimError::at(path, io::ErrorKind::NotFound, "no such name"))
     }
 
-    fn vacant<'a>(&mut self, path: &'a Path) -> io::Result<(Ino, &'a OsStr)> {
+    pub(super) fn vacant<'a>(&mut self, path: &'a Path) -> io::Result<(Ino, &'a OsStr)> {
         let (dir, name) = self.spot(path)?;
         match self.lookup(dir, name) {
             None => Ok((dir, name)),
@@ -196,6 +193,28 @@ impl Live {
             (_, Is::Dir) => Err(SimError::at(path, io::ErrorKind::IsADirectory, "is a directory")),
             _ => Ok(()),
         }
+    }
+
+    fn may_move(&mut self, ino: Ino, dir: Ino, path: &Path) -> io::Result<()> {
+        if !self.is_below(dir, ino) {
+            return Ok(());
+        }
+        let what = "a directory cannot be moved into itself";
+        Err(SimError::at(path, io::ErrorKind::InvalidInput, what))
+    }
+
+    pub(super) fn exchange_paths(&mut self, one: &Path, other: &Path) -> io::Result<()> {
+        let (dir, name) = self.spot(one)?;
+        let ino = self.there(dir, name, one)?;
+        let (other_dir, other_name) = self.spot(other)?;
+        let with = self.there(other_dir, other_name, other)?;
+        self.may_move(ino, other_dir, other)?;
+        self.may_move(with, dir, one)?;
+        if ino != with {
+            let one = Spot { dir, name };
+            self.exchange(&one, ino, &Spot { dir: other_dir, name: other_name }, with);
+        }
+        Ok(())
     }
 
     /// Whether a directory is `above`, or lies under it.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::crash::Cut;
 use super::effects::{EffectId, Kind};
-use super::history::{At, Call, Ino, What};
+use super::history::{At, Call, History, Ino, What};
 use super::media::torn::Sectors;
 
 use ondisk_fs::BLOCK;
@@ -117,27 +117,29 @@ impl Torn {
             .collect();
         let offset = u64::from(self.block) * BLOCK as u64;
         let sectors = if new.is_empty() { "none".to_owned() } else { new.join(" ") };
-        format!("{}@{offset} (new sectors: {sectors})", path(cut, self.ino))
+        format!("{}@{offset} (new sectors: {sectors})", path(cut.crash.history(), self.ino))
     }
 }
 
 /// Where a cut is, in words.
 fn place(cut: &Cut<'_>) -> String {
-    let calls = &cut.crash.history().calls;
-    let at = cut.place();
+    let history = cut.crash.history();
+    let (calls, at) = (&history.calls, cut.place());
     let made = calls.partition_point(|call| call.called < at);
     match made.checked_sub(1).map(|last| &calls[last]) {
         None => "before the first call".to_owned(),
         Some(call) if call.returned.is_none_or(|returned| returned >= at) => {
-            format!("before `{}` returned", words(cut, call))
+            format!("before `{}` returned", words(history, call))
         }
-        Some(call) if made == calls.len() => format!("at the end, after `{}`", words(cut, call)),
-        Some(call) => format!("after `{}`", words(cut, call)),
+        Some(call) if made == calls.len() => {
+            format!("at the end, after `{}`", words(history, call))
+        }
+        Some(call) => format!("after `{}`", words(history, call)),
     }
 }
 
-fn path(cut: &Cut<'_>, ino: Ino) -> String {
-    let paths = &cut.crash.history().paths;
+fn path(history: &History, ino: Ino) -> String {
+    let paths = &history.paths;
     match paths.get(ino.index()).and_then(Option::as_deref) {
         Some(path) if path == Path::new("") => ".".to_owned(),
         Some(path) => path.to_string_lossy().into_owned(),
@@ -147,9 +149,9 @@ fn path(cut: &Cut<'_>, ino: Ino) -> String {
 }
 
 /// A name in a directory, as a path where the directory's is known.
-fn spot(cut: &Cut<'_>, dir: Ino, name: &std::ffi::OsStr) -> String {
+fn spot(history: &History, dir: Ino, name: &std::ffi::OsStr) -> String {
     let name = name.to_string_lossy();
-    let paths = &cut.crash.history().paths;
+    let paths = &history.paths;
     match paths.get(dir.index()).and_then(Option::as_deref) {
         Some(above)
             if above != Path::new(".") && above != Path::new("") && above != Path::new("/") =>
@@ -161,7 +163,7 @@ fn spot(cut: &Cut<'_>, dir: Ino, name: &std::ffi::OsStr) -> String {
 }
 
 /// A call in words.
-fn words(cut: &Cut<'_>, call: &Call) -> String {
+pub(super) fn words(history: &History, call: &Call) -> String {
     let head = format!("{} #{}", call.what.word(), call.op.0);
     match &call.what {
         What::Create { dir, name, .. }
@@ -169,25 +171,29 @@ fn words(cut: &Cut<'_>, call: &Call) -> String {
         | What::Mkdir { dir, name, .. }
         | What::Link { dir, name, .. }
         | What::Unlink { dir, name, .. }
-        | What::Rmdir { dir, name, .. } => format!("{head} {}", spot(cut, *dir, name)),
+        | What::Rmdir { dir, name, .. } => format!("{head} {}", spot(history, *dir, name)),
         What::Rename { from, to, .. } => {
-            format!("{head} {} -> {}", spot(cut, from.0, &from.1), spot(cut, to.0, &to.1))
+            format!("{head} {} -> {}", spot(history, from.0, &from.1), spot(history, to.0, &to.1))
         }
         What::Exchange { one, other, .. } => {
-            format!("{head} {} <> {}", spot(cut, one.0, &one.1), spot(cut, other.0, &other.1))
+            format!(
+                "{head} {} <> {}",
+                spot(history, one.0, &one.1),
+                spot(history, other.0, &other.1)
+            )
         }
         What::Write { ino, offset, .. }
         | What::Punch { ino, offset, .. }
-        | What::SyncRange { ino, offset, .. } => format!("{head} {}@{offset}", path(cut, *ino)),
+        | What::SyncRange { ino, offset, .. } => format!("{head} {}@{offset}", path(history, *ino)),
         What::SetLen { ino, len, .. } | What::Allocate { ino, len, .. } => {
-            format!("{head} {} to {len}", path(cut, *ino))
+            format!("{head} {} to {len}", path(history, *ino))
         }
         What::Sync { ino, .. }
         | What::SyncDir { ino }
         | What::Chmod { ino, .. }
         | What::Evict { ino, .. }
         | What::Rot { ino, .. } => {
-            format!("{head} {}", path(cut, *ino))
+            format!("{head} {}", path(history, *ino))
         }
         What::SyncEverything => head,
     }
@@ -197,15 +203,16 @@ fn words(cut: &Cut<'_>, call: &Call) -> String {
 fn name_of(cut: &Cut<'_>, effect: EffectId) -> String {
     let effects = &cut.crash.effects;
     let known = &effects.list[effect as usize];
-    let call = &cut.crash.history().calls[known.call as usize];
+    let history = cut.crash.history();
+    let call = &history.calls[known.call as usize];
     match (known.kind, &call.what) {
         (Kind::Data { ino, block }, What::Write { offset, .. } | What::Punch { offset, .. }) => {
             let start = (*offset).max(u64::from(block) * BLOCK as u64);
-            format!("{} #{} {}@{start}", call.what.word(), call.op.0, path(cut, ino))
+            format!("{} #{} {}@{start}", call.what.word(), call.op.0, path(history, ino))
         }
         (Kind::Len { ino, len }, _) => {
-            format!("length {len} of {} by {} #{}", path(cut, ino), call.what.word(), call.op.0)
+            format!("length {len} of {} by {} #{}", path(history, ino), call.what.word(), call.op.0)
         }
-        _ => words(cut, call),
+        _ => words(history, call),
     }
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod brute;
+mod contains;
 mod lives;
 mod mutants;
 mod world;

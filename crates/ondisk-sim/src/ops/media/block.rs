@@ -182,7 +182,7 @@ impl Media {
         cuts.map(|step| step.len).fold(end, u64::min)
     }
 
-    pub(super) fn base_block(&self, ino: Ino, block: u32) -> BlockId {
+    pub(in crate::ops) fn base_block(&self, ino: Ino, block: u32) -> BlockId {
         match self.base.inodes.get(ino.index()) {
             Some(Inode::File { blocks, .. }) => {
                 blocks.get(block as usize).copied().unwrap_or(BlockId::HOLE)

@@ -7,7 +7,7 @@ use super::block::{Candidate, Found};
 use super::*;
 
 /// The bytes of a sector, the unit in which a drive writes.
-const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 pub(crate) const SECTORS: usize = BLOCK / SECTOR;
 
 /// Which content each sector of a torn block shows, as far as that is decided.

@@ -1,12 +1,11 @@
 //! What is asked of a script before it runs at the operations level.
 //!
-//! Invariant: a script that passes names its files in UTF-8, uses only words that this level
-//! knows, and ends within the limits of a run.
+//! Invariant: a script that passes names its files in UTF-8 and ends within the limits of a run.
 
 use std::collections::BTreeSet;
 
 use super::error::{RunError, Stage};
-use super::{Act, Call, OpenFlag, RelPath, Run, Script, Setup, Step};
+use super::{Act, Call, RelPath, Run, Script, Setup, Step};
 
 /// Checks a script; gives the files that it names, each once, in its order.
 ///
@@ -56,16 +55,12 @@ impl Files {
 
     fn call(&mut self, at: Stage, call: &Call) -> Result<(), RunError> {
         match call {
-            Call::Symlink(..) | Call::Exchange(..) | Call::Chmod(..) => {
-                Err(RunError::Unknown { at, word: call.word() })
-            }
-            Call::Open { path, how } => {
-                if how.has(OpenFlag::Sync) {
-                    return Err(RunError::Unknown { at, word: "open … sync" });
-                }
+            Call::Symlink(target, path) => {
+                utf8(at, target)?;
                 self.file(at, path)
             }
-            Call::Write { path, .. }
+            Call::Open { path, .. }
+            | Call::Write { path, .. }
             | Call::Pwrite { path, .. }
             | Call::Flush(path)
             | Call::Close(path)
@@ -75,11 +70,13 @@ impl Files {
             | Call::Remove(path)
             | Call::Fsync(path)
             | Call::Fdatasync(path) => self.file(at, path),
-            Call::Link(from, to) | Call::Rename(from, to) => {
+            Call::Link(from, to) | Call::Rename(from, to) | Call::Exchange(from, to) => {
                 self.file(at, from)?;
                 self.file(at, to)
             }
-            Call::Mkdir(path) | Call::Rmdir(path) | Call::FsyncDir(path) => utf8(at, path),
+            Call::Mkdir(path) | Call::Rmdir(path) | Call::FsyncDir(path) | Call::Chmod(path, _) => {
+                utf8(at, path)
+            }
             Call::Sync => Ok(()),
         }
     }

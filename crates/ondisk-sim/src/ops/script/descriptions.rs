@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::kernel::{Kernel, Open, Refused};
 use super::user_buffer::UserBuffer;
 use super::{Errno, OpenHow, RelPath, TaskName};
-use crate::ops::history::SyncKind;
+use crate::ops::history::{Ino, SyncKind};
+use crate::ops::verdict::InBuffer;
 
 /// All that the tasks of one process have open.
 #[derive(Debug, Default)]
@@ -130,6 +131,28 @@ impl Descriptions {
     pub(super) fn sync(&mut self, mut by: Caller<'_>, kind: SyncKind) -> Done {
         let buffered = self.get(&mut by)?;
         by.kernel.sync(&mut buffered.open, by.name, kind)
+    }
+
+    /// The file that a task has open by a name.
+    pub(super) fn file(&self, task: &TaskName, name: &RelPath) -> Option<Ino> {
+        match self.0.get(&(task.clone(), name.clone())) {
+            Some(Slot::Open(buffered)) => Some(buffered.open.ino),
+            Some(Slot::Closed) | None => None,
+        }
+    }
+
+    /// What all tasks wrote and is in user buffers still.
+    pub(super) fn in_buffers(&self) -> Vec<InBuffer> {
+        let slots = self.0.iter().filter_map(|((task, _), slot)| match slot {
+            Slot::Open(buffered) => Some((task, &**buffered)),
+            Slot::Closed => None,
+        });
+        let all = slots.map(|(task, Buffered { open, buffer })| {
+            let offset = (!open.append).then_some(open.offset);
+            let (task, bytes) = (task.as_str().to_owned(), buffer.held());
+            InBuffer { task, ino: open.ino, offset, bytes }
+        });
+        all.filter(|buffer| !buffer.bytes.is_empty()).collect()
     }
 
     /// The process is dead: its buffers are gone, its descriptions closed by the kernel.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::ops::fault::SimError;
+
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Errno {
@@ -90,9 +92,11 @@ impl Errno {
 
 impl From<io::Error> for Errno {
     fn from(error: io::Error) -> Self {
+        let own = error.get_ref().and_then(|own| own.downcast_ref::<SimError>());
         match error.kind() {
-            io::ErrorKind::AlreadyExists => Self::Exist,
+            _ if matches!(own, Some(SimError::Loop)) => Self::Loop,
             io::ErrorKind::PermissionDenied => Self::Acces,
+            io::ErrorKind::AlreadyExists => Self::Exist,
             io::ErrorKind::FileTooLarge => Self::Fbig,
             io::ErrorKind::InvalidInput => Self::Inval,
             io::ErrorKind::IsADirectory => Self::Isdir,

@@ -115,14 +115,6 @@ pub enum RunError {
         /// The step at which it became too much.
         at: Stage,
     },
-    /// A step that the operations level does not know.
-    #[error("{at}: `{word}` is not known at the operations level")]
-    Unknown {
-        /// The step.
-        at: Stage,
-        /// Its word.
-        word: &'static str,
-    },
     /// A name that is not UTF-8.
     #[error("{at}: {path} is not UTF-8, and the operations level takes no other names")]
     Name {

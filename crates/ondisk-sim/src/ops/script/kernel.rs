@@ -10,20 +10,22 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use ondisk_fs::FileSystem;
+
 use super::contents::{Contents, Full};
 use super::{Errno, Failing, Failure, OpenAccess, OpenFlag, OpenHow, RelPath};
 use crate::ops::history::{Ino, SyncKind};
-use crate::ops::live::{Spot, WriteHow};
+use crate::ops::live::{Spot, Wanted, WriteHow};
 use crate::ops::mem_fs::MemFs;
 
 /// An open file description.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
-    ino: Ino,
+    pub(super) ino: Ino,
     access: OpenAccess,
-    append: bool,
-    /// Whether each write is to be durable when it returns.
-    durable: bool,
+    pub(super) append: bool,
+    /// How each write is to be durable when it returns, if it is.
+    how: WriteHow,
     /// Where the next write without an offset goes.
     pub(super) offset: u64,
     /// How many failed write-backs of the file it was told of.
@@ -78,7 +80,9 @@ impl Kernel {
 
     /// Makes all that is here durable, and forgets how it came here.
     pub(super) fn settle(&mut self) {
+        let modes = self.fs.lock().modes();
         self.fs = self.fs.settled();
+        self.fs.lock().set_modes(&modes);
     }
 
     /// Orders the failure of a next call.
@@ -111,14 +115,16 @@ impl Kernel {
         let ino = match found {
             Ok(_) if how.has(OpenFlag::Excl) => return Err(Errno::Exist.into()),
             Ok(ino) => {
+                live.permit(ino, wanted(how), path)?;
                 if how.has(OpenFlag::Trunc) {
                     live.set_len(ino, 0)?;
                 }
                 ino
             }
             Err(_) if missing && how.has(OpenFlag::Create) => {
-                let (dir, name) = live.spot(path)?;
-                live.create(&Spot { dir, name })
+                let (dir, name) = live.vacancy(path)?;
+                live.permit(dir, Wanted::Write, path)?;
+                live.create(&Spot { dir, name: &name })
             }
             Err(error) => return Err(error.into()),
         };
@@ -128,7 +134,11 @@ impl Kernel {
             ino,
             access: how.access,
             append: how.has(OpenFlag::Append),
-            durable: how.has(OpenFlag::Dsync),
+            how: match () {
+                () if how.has(OpenFlag::Sync) => WriteHow::Durable(SyncKind::All),
+                () if how.has(OpenFlag::Dsync) => WriteHow::Durable(SyncKind::Data),
+                () => WriteHow::Cached,
+            },
             offset: 0,
             told: self.failed.get(&ino).copied().unwrap_or(0),
         })
@@ -150,8 +160,7 @@ impl Kernel {
         }
         let mut live = self.fs.lock();
         let offset = if at.append { live.len(at.ino) } else { offset };
-        let how = if at.durable { WriteHow::Durable(SyncKind::Data) } else { WriteHow::Cached };
-        let taken = live.write(at.ino, bytes, offset, how)?;
+        let taken = live.write(at.ino, bytes, offset, at.how)?;
         drop(live);
         self.remember(at.ino)?;
         Ok(taken)
@@ -207,6 +216,34 @@ impl Kernel {
         result.map_err(|failure| errno(failure).into())
     }
 
+    /// `fsync` of a directory, which is opened for reading.
+    pub(super) fn sync_dir(&mut self, path: &RelPath) -> Done {
+        let path = path.to_path();
+        let mut live = self.fs.lock();
+        let dir = live.dir(path)?;
+        live.permit(dir, Wanted::Read, path)?;
+        drop(live);
+        self.fs.sync_dir(path)?;
+        Ok(())
+    }
+
+    pub(super) fn chmod(&mut self, path: &RelPath, mode: u16) -> Done {
+        let mut live = self.fs.lock();
+        let ino = live.resolve(path.to_path())?;
+        live.chmod(ino, u32::from(mode));
+        Ok(())
+    }
+
+    /// Whether the directories of these names may be changed.
+    pub(super) fn may_rename(&mut self, paths: &[&RelPath]) -> Done {
+        let mut live = self.fs.lock();
+        for path in paths {
+            let (dir, _) = live.spot(path.to_path())?;
+            live.permit(dir, Wanted::Write, path.to_path())?;
+        }
+        Ok(())
+    }
+
     /// `sync`: every file and every directory.
     pub(super) fn sync_everything(&mut self) {
         self.fs.lock().sync_everything();
@@ -218,6 +255,15 @@ impl Kernel {
         let open = self.open(path, &how)?;
         self.fs.lock().write(open.ino, bytes, 0, WriteHow::Cached)?;
         self.remember(open.ino).map(drop)
+    }
+}
+
+fn wanted(how: &OpenHow) -> Wanted {
+    match how.access {
+        OpenAccess::Read if how.has(OpenFlag::Trunc) => Wanted::Both,
+        OpenAccess::Read => Wanted::Read,
+        OpenAccess::Write => Wanted::Write,
+        OpenAccess::ReadWrite => Wanted::Both,
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Knows nothing of models: what a death leaves is asked of the [`Run`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ondisk_fs::FileSystem;
@@ -13,8 +14,11 @@ use super::check::check;
 use super::descriptions::{Caller, Descriptions};
 use super::error::{RunError, Stage};
 use super::kernel::{Kernel, Refused};
-use super::{Act, Call, Death, Errno, Expected, Place, RelPath, Script, Setup, Step, TaskName};
+use super::{
+    Act, Call, Death, Errno, Expected, OpenFlag, Place, RelPath, Script, Setup, Step, TaskName,
+};
 use crate::ops::history::{History, SyncKind};
+use crate::ops::verdict::{Claim, Ledger, TooMuch};
 
 /// What the drive does with a FLUSH.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +71,9 @@ pub struct Run {
     pub(super) files: Vec<RelPath>,
     /// What is expected of the end.
     pub(super) expected: Vec<Expectation>,
+    claims: Vec<Claim>,
+    /// Where in the script each of them stands.
+    said_at: Vec<Place>,
     death: Option<Death>,
     notes: Vec<Note>,
     unnoted: u64,
@@ -112,6 +119,18 @@ impl Run {
         self.death
     }
 
+    /// What was acknowledged, each with the files that it speaks for.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+
+    /// Where each of these stands in the script.
+    #[must_use]
+    pub fn said_at(&self) -> &[Place] {
+        &self.said_at
+    }
+
     /// All that was called since `durable`.
     #[must_use]
     pub fn history(&self) -> History {
@@ -129,19 +148,36 @@ impl Script {
             files: check(self)?,
             kernel: Kernel::new(),
             expected: Vec::new(),
+            claims: Vec::new(),
+            said_at: Vec::new(),
             death: None,
             notes: Vec::new(),
             unnoted: 0,
         };
-        let mut runner = Runner { run, open: Descriptions::default() };
+        let (open, ledger) = (Descriptions::default(), Ledger::new());
+        let mut runner = Runner { run, open, ledger };
         self.durable.iter().try_for_each(|setup| runner.set_up(setup))?;
-        runner.open.forget();
+        (runner.open, runner.ledger) = (Descriptions::default(), Ledger::new());
         runner.run.kernel.settle();
         // A crash of the kernel leaves to the drive what it took, whether it lies or not.
         let cut = matches!(last_act(&self.steps), Some(Act::Die(Death::Cut)));
         runner.run.kernel.fs.set_lies(cut && drive == Drive::Lies);
         runner.steps(&self.steps)?;
         Ok(runner.run)
+    }
+}
+
+impl Call {
+    /// The file that a call opens or changes by its description.
+    fn file(&self) -> Option<&RelPath> {
+        match self {
+            Self::Open { path, .. }
+            | Self::Write { path, .. }
+            | Self::Pwrite { path, .. }
+            | Self::SetLen(path, _)
+            | Self::Allocate(path, _) => Some(path),
+            _ => None,
+        }
     }
 }
 
@@ -153,6 +189,7 @@ fn last_act(steps: &[Step]) -> Option<&Act> {
 struct Runner {
     run: Run,
     open: Descriptions,
+    ledger: Ledger,
 }
 
 impl Runner {
@@ -199,7 +236,7 @@ impl Runner {
                     self.run.note(step.place, call, answer);
                 }
             }
-            Act::Ack { text, .. } => self.run.kernel.fs.ack(text),
+            Act::Ack { text, files } => self.acknowledge(step, text, files)?,
             Act::Fail { call, path, errno } => self.run.kernel.fail(*call, path, *errno),
             Act::Die(death) => {
                 self.open.forget();
@@ -216,9 +253,40 @@ impl Runner {
         Ok(())
     }
 
+    /// Takes down what is acknowledged, and what for.
+    fn acknowledge(&mut self, by: &Step, text: &[u8], files: &[RelPath]) -> Result<(), RunError> {
+        let at = Stage::Step(by.place);
+        let buffers = self.open.in_buffers();
+        let named: Vec<PathBuf> = files.iter().map(|file| file.to_path().to_owned()).collect();
+        let mut live = self.run.kernel.fs.lock();
+        let (place, said) = (live.acknowledge(text), (by.task.as_str(), text));
+        let claim = self.ledger.claim(&mut live, place, said, &named, &buffers);
+        self.run.said_at.push(by.place);
+        self.run.claims.push(claim.map_err(|TooMuch| RunError::Contents { at })?);
+        Ok(())
+    }
+
     /// Makes a call; gives what it read.
     fn call(&mut self, task: &TaskName, call: &Call) -> Result<Option<Arc<[u8]>>, Refused> {
-        let Self { run, open } = self;
+        let made = match call {
+            Call::Open { path, how } => {
+                how.has(OpenFlag::Trunc) || self.run.kernel.fs.look(path.to_path()).is_none()
+            }
+            Call::Write { .. } | Call::Pwrite { .. } => true,
+            Call::SetLen(..) | Call::Allocate(..) => true,
+            _ => false,
+        };
+        let read = self.make(task, call)?;
+        if let (true, Some(path)) = (made, call.file())
+            && let Some(ino) = self.open.file(task, path)
+        {
+            self.ledger.wrote(task.as_str(), ino, path.to_path());
+        }
+        Ok(read)
+    }
+
+    fn make(&mut self, task: &TaskName, call: &Call) -> Result<Option<Arc<[u8]>>, Refused> {
+        let Self { run, open, .. } = self;
         let kernel = &mut run.kernel;
         match call {
             Call::Open { path, how } => open.open(Caller::new(task, path, kernel), how)?,
@@ -235,17 +303,37 @@ impl Runner {
             Call::Allocate(path, len) => open.allocate(Caller::new(task, path, kernel), *len)?,
             Call::Fsync(path) => open.sync(Caller::new(task, path, kernel), SyncKind::All)?,
             Call::Fdatasync(path) => open.sync(Caller::new(task, path, kernel), SyncKind::Data)?,
-            Call::Remove(path) => kernel.fs.remove(path.to_path())?,
-            Call::Link(from, to) => kernel.fs.link(from.to_path(), to.to_path())?,
-            Call::Rename(from, to) => kernel.fs.rename(from.to_path(), to.to_path())?,
-            Call::Mkdir(path) => kernel.fs.create_dir(path.to_path())?,
-            Call::Rmdir(path) => kernel.fs.remove_dir(path.to_path())?,
-            Call::FsyncDir(path) => kernel.fs.sync_dir(path.to_path()).map(drop)?,
-            Call::Sync => kernel.sync_everything(),
-            // The check before the run lets none of these through.
-            Call::Symlink(..) | Call::Exchange(..) | Call::Chmod(..) => {
-                return Err(Errno::Inval.into());
+            Call::Remove(path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.remove(path.to_path())?;
             }
+            Call::Link(from, to) => {
+                kernel.may_rename(&[to])?;
+                kernel.fs.link(from.to_path(), to.to_path())?;
+            }
+            Call::Symlink(target, path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.symlink(target.as_bytes(), path.to_path())?;
+            }
+            Call::Rename(from, to) => {
+                kernel.may_rename(&[from, to])?;
+                kernel.fs.rename(from.to_path(), to.to_path())?;
+            }
+            Call::Exchange(one, other) => {
+                kernel.may_rename(&[one, other])?;
+                kernel.fs.exchange(one.to_path(), other.to_path())?;
+            }
+            Call::Mkdir(path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.create_dir(path.to_path())?;
+            }
+            Call::Rmdir(path) => {
+                kernel.may_rename(&[path])?;
+                kernel.fs.remove_dir(path.to_path())?;
+            }
+            Call::Chmod(path, mode) => kernel.chmod(path, *mode)?,
+            Call::FsyncDir(path) => kernel.sync_dir(path)?,
+            Call::Sync => kernel.sync_everything(),
         }
         Ok(None)
     }

@@ -13,6 +13,11 @@ impl UserBuffer {
     /// Its size in bytes: `BufWriter`'s default.
     pub(super) const CAPACITY: usize = 8192;
 
+    /// What it holds.
+    pub(super) fn held(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+
     /// Takes bytes: flushes first when they do not fit, and what fills the buffer alone goes past
     /// it. On an error the new bytes are not taken, and of the old ones those stay that did not
     /// get out.
