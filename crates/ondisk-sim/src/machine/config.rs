@@ -32,6 +32,20 @@ pub struct Config {
 pub enum Sabotage {
     /// The commit block is sent without a FLUSH before it.
     NoFlushBeforeCommit,
+    /// A FLUSH is answered while blocks of the cache are not in flash.
+    FlushForgetsCache,
+    /// A write with FUA is answered when it is in the drive's cache.
+    FuaAckedFromCache,
+    /// The drive's capacitors hold no charge.
+    CapacitorEmpty,
+    /// The collection of garbage forgets the last valid page of an erase block.
+    GcLosesPage,
+    /// An erase block is erased before its valid pages are copied.
+    EraseBeforeCopy,
+    /// At power-up the oldest page of a block counts, not the newest.
+    StaleSeqWins,
+    /// At power-up the saved map counts, and what was programmed since is not looked for.
+    SavedMapIsAll,
     /// A commit does not wait for the data that it orders before it.
     OrderedDataDropped,
     /// A freed block of metadata is not revoked.
@@ -234,6 +248,9 @@ pub struct DriveConfig {
     pub channels: u16,
     /// A FLUSH beside the draining.
     pub drain: Ns,
+    /// A mistake planted on purpose, for tests of tests.
+    #[doc(hidden)]
+    pub sabotage: Option<Sabotage>,
 }
 
 impl Default for Ext4Options {
@@ -289,6 +306,7 @@ impl Default for DriveConfig {
             erase: Ns(3_000_000),
             channels: 4,
             drain: Ns(50_000),
+            sabotage: None,
         }
     }
 }
