@@ -18,6 +18,7 @@
 //!
 //! Knows nothing of time, of what is dirty, and of who asks.
 
+mod check;
 mod codec;
 mod crc;
 mod format;
@@ -39,6 +40,7 @@ use crate::machine::config::Ext4Options;
 use crate::machine::ids::{BlockId, Ino, Lba, Ns, Tid};
 use crate::machine::message::Kind;
 
+pub use check::{Disagreement, check};
 pub use codec::{
     dir_fits, encode_bitmap_block, encode_dir_block, encode_extent_block, encode_inode_block,
     encode_super, encode_symlink_block,

@@ -85,7 +85,7 @@ impl Formatter {
     /// # Errors
     /// It does not fit, or cannot stand there.
     pub fn file(&mut self, at: &Path, bytes: &[u8], arena: &mut Arena) -> Result<(), FormatError> {
-        let (dir, name) = self.above(at)?;
+        let (dir, name) = self.vacant(at)?;
         let mut inode = Inode::new(Kind::File, 0o644);
         inode.size = bytes.len() as u64;
         for piece in bytes.chunks(BLOCK) {
@@ -95,7 +95,7 @@ impl Formatter {
             let lba = self.block(content)?;
             add(&mut inode.extents, lba);
         }
-        self.name(at, dir, name, inode).map(|_| ())
+        self.name(dir, name, inode).map(|_| ())
     }
 
     /// Puts a directory at a path, with those above it; one that is there stays.
@@ -103,11 +103,8 @@ impl Formatter {
     /// # Errors
     /// It does not fit, or cannot stand there.
     pub fn dir(&mut self, at: &Path) -> Result<(), FormatError> {
-        let mut dir = Ino::ROOT;
-        for name in path::names(at) {
-            dir = self.step(at, dir, name.as_encoded_bytes())?;
-        }
-        Ok(())
+        let (above, name) = self.above(at)?;
+        self.step(at, above, &name).map(|_| ())
     }
 
     /// Puts a symbolic link at a path, with the directories above it.
@@ -120,7 +117,7 @@ impl Formatter {
         target: &[u8],
         arena: &mut Arena,
     ) -> Result<(), FormatError> {
-        let (dir, name) = self.above(at)?;
+        let (dir, name) = self.vacant(at)?;
         let mut inode = Inode::new(Kind::Symlink, 0o777);
         inode.size = target.len() as u64;
         inode.target = target.into();
@@ -134,7 +131,7 @@ impl Formatter {
             let lba = self.block(content)?;
             add(&mut inode.extents, lba);
         }
-        self.name(at, dir, name, inode).map(|_| ())
+        self.name(dir, name, inode).map(|_| ())
     }
 
     /// Gives a file or symbolic link one more name.
@@ -144,12 +141,9 @@ impl Formatter {
     pub fn link(&mut self, first: &Path, more: &Path) -> Result<(), FormatError> {
         let (dir, name) = self.above(first)?;
         let ino = self.names.get(&(dir, name)).copied();
-        let (dir, name) = self.above(more)?;
+        let (dir, name) = self.vacant(more)?;
         let wrong = || FormatError::Name(more.to_owned());
         let ino = ino.ok_or_else(wrong)?;
-        if self.names.contains_key(&(dir, name.clone())) {
-            return Err(wrong());
-        }
         match self.inodes.get_mut(ino.index()) {
             Some(Some(inode)) if inode.kind != Kind::Dir => inode.links += 1,
             _ => return Err(wrong()),
@@ -230,6 +224,9 @@ impl Formatter {
     /// The directory of a path, made where it is not there, and the last name.
     fn above(&mut self, at: &Path) -> Result<(Ino, Box<[u8]>), FormatError> {
         let mut names: Vec<_> = path::names(at).map(|name| name.as_encoded_bytes()).collect();
+        if names.iter().any(|name| name.len() > LONGEST_NAME || name.contains(&0)) {
+            return Err(FormatError::Name(at.to_owned()));
+        }
         let last = names.pop().ok_or_else(|| FormatError::Name(at.to_owned()))?;
         let mut dir = Ino::ROOT;
         for name in names {
@@ -238,10 +235,19 @@ impl Formatter {
         Ok((dir, last.into()))
     }
 
+    /// As [`above`](Self::above), where nothing has that name yet.
+    fn vacant(&mut self, at: &Path) -> Result<(Ino, Box<[u8]>), FormatError> {
+        let place = self.above(at)?;
+        match self.names.contains_key(&place) {
+            true => Err(FormatError::Name(at.to_owned())),
+            false => Ok(place),
+        }
+    }
+
     /// The directory of that name in a directory, made where it is not there.
     fn step(&mut self, at: &Path, dir: Ino, name: &[u8]) -> Result<Ino, FormatError> {
         let Some(ino) = self.names.get(&(dir, name.into())).copied() else {
-            let ino = self.name(at, dir, name.into(), Inode::new(Kind::Dir, 0o755))?;
+            let ino = self.name(dir, name.into(), Inode::new(Kind::Dir, 0o755))?;
             for (ino, more) in [(ino, 1), (dir, 1)] {
                 if let Some(Some(inode)) = self.inodes.get_mut(ino.index()) {
                     inode.links += more;
@@ -256,17 +262,7 @@ impl Formatter {
     }
 
     /// Gives a new inode its name.
-    fn name(
-        &mut self,
-        at: &Path,
-        dir: Ino,
-        name: Box<[u8]>,
-        mut inode: Inode,
-    ) -> Result<Ino, FormatError> {
-        let odd = name.contains(&0) || name.len() > LONGEST_NAME;
-        if odd || self.names.contains_key(&(dir, name.clone())) {
-            return Err(FormatError::Name(at.to_owned()));
-        }
+    fn name(&mut self, dir: Ino, name: Box<[u8]>, mut inode: Inode) -> Result<Ino, FormatError> {
         let ino = self.free_ino();
         if ino.0 > self.geometry.inodes {
             return Err(FormatError::Full);

@@ -6,7 +6,7 @@ use super::*;
 
 /// Options of a small file system.
 pub(super) fn options() -> Ext4Options {
-    Ext4Options { journal: 64, blocks: 1024, inodes: 128, ..Ext4Options::default() }
+    Ext4Options { journal: 64, blocks: 2048, inodes: 128, ..Ext4Options::default() }
 }
 
 /// Blocks by place, and their contents.
@@ -25,15 +25,42 @@ impl Media {
     }
 
     pub(super) fn recover(&mut self) -> Result<Loaded, MountError> {
+        self.recover_sabotaged(None)
+    }
+
+    pub(super) fn recover_sabotaged(
+        &mut self,
+        sabotage: Option<Sabotage>,
+    ) -> Result<Loaded, MountError> {
         let blocks = &self.blocks;
-        recover(&|lba| blocks.get(&lba).copied().unwrap_or_default(), &mut self.arena)
+        let read = |lba: Lba| blocks.get(&lba).copied().unwrap_or_default();
+        recover_sabotaged(&read, &mut self.arena, sabotage)
     }
 
     pub(super) fn image(&self, loaded: &Loaded) -> Image {
         image(loaded, &|lba| self.read(lba), &self.arena).unwrap()
     }
 
+    /// What a mount would show.
+    pub(super) fn mounted(&mut self) -> Image {
+        let loaded = self.recover().unwrap();
+        self.image(&loaded)
+    }
+
     pub(super) fn read(&self, lba: Lba) -> BlockId {
         self.blocks.get(&lba).copied().unwrap_or_default()
+    }
+
+    pub(super) fn bytes(&self, lba: Lba) -> Bytes {
+        *self.arena.bytes(self.read(lba))
+    }
+
+    pub(super) fn write(&mut self, lba: Lba, block: &Bytes) {
+        let content = self.arena.put(block);
+        self.blocks.insert(lba, content);
+    }
+
+    pub(super) fn write_all(&mut self, writes: &[life::Write]) {
+        writes.iter().for_each(|(lba, block)| self.write(*lba, block));
     }
 }
