@@ -248,6 +248,8 @@ pub enum Kind {
     Erased { block: u32, wear: u32 },
     /// A page was copied, to spread the wear.
     WearMove { lba: Lba, from: Ppa, to: Ppa },
+    /// A page of the drive's map was programmed, with so many entries.
+    MapSaved { ppa: Ppa, count: u32 },
     /// A block reached a rung; [`Event::ver`] says which content.
     Settled { lba: Lba, rung: Rung },
     /// A fault that was ordered struck.
