@@ -247,7 +247,7 @@ impl Block {
         let request = &self.rqs[rq];
         let bio = self.bios.get(request.pieces[0].bio).bio.id;
         cx.because(request.cause);
-        let kind = Kind::Plugged { bio, task };
+        let kind = Kind::Plugged { bio, rq: request.id, task };
         self.rqs[rq].cause = cx.event(Number::Block, request.op, request.ver, kind);
         self.plugs.add(task, rq);
     }

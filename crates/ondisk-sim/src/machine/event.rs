@@ -56,7 +56,7 @@ pub struct Nr(pub u16);
 
 impl Nr {
     /// The numbers that the machine has.
-    pub const TABLE: [(Self, &'static str); 27] = [
+    pub const TABLE: [(Self, &'static str); 28] = [
         (Self(0), "read"),
         (Self(1), "write"),
         (Self(3), "close"),
@@ -84,6 +84,7 @@ impl Nr {
         (Self(84), "rmdir"),
         (Self(87), "unlink"),
         (Self(90), "chmod"),
+        (Self(328), "pwritev2"),
     ];
 
     /// Its name; `?` for a number that is not in the table.
@@ -222,10 +223,10 @@ pub enum Kind {
     TailMoved { from: Tid, to: Tid, block: u32 },
     /// A bio was submitted.
     Bio { bio: BioId, cmd: Cmd, lba: Lba, count: u32, preflush: bool },
-    /// It waits in its task's plug.
-    Plugged { bio: BioId, task: TaskId },
-    /// It became part of a request.
-    Merged { bio: BioId, rq: RqId, join: Join },
+    /// It became a request, which waits in its task's plug.
+    Plugged { bio: BioId, rq: RqId, task: TaskId },
+    /// It became part of a request; `from` is the one that it was part of before, 0 for none.
+    Merged { bio: BioId, rq: RqId, from: RqId, join: Join },
     /// A request waits in the scheduler.
     Queued { rq: RqId, lba: Lba, count: u32 },
     /// The driver gave a command to the drive.

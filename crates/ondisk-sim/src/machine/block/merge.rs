@@ -8,6 +8,7 @@
 use super::Block;
 use super::request::{Piece, Run};
 use crate::machine::event::{Join, Kind, Layer as Number};
+use crate::machine::ids::RqId;
 use crate::machine::layer::Cx;
 
 impl Block {
@@ -17,13 +18,13 @@ impl Block {
         let last = self.plugs.last(run.task);
         let fits = |rq: u32| Some((rq, self.rqs[rq].fits(&run, self.config.largest)?));
         if let Some((rq, join)) = last.and_then(fits) {
-            self.add(cx, rq, piece, join);
+            self.add(cx, rq, piece, join, RqId(0));
             return true;
         }
         let Some((rq, join)) = self.order.fits(&run, &self.rqs, self.config.largest) else {
             return false;
         };
-        self.add(cx, rq, piece, join);
+        self.add(cx, rq, piece, join, RqId(0));
         if join == Join::Front {
             self.order.moved(rq, &self.rqs);
         }
@@ -31,7 +32,8 @@ impl Block {
         true
     }
 
-    fn add(&mut self, cx: &mut Cx, at: u32, piece: Piece, join: Join) {
+    /// A piece, of another request or of none, becomes part of this one.
+    fn add(&mut self, cx: &mut Cx, at: u32, piece: Piece, join: Join, from: RqId) {
         let bio = &self.bios.get(piece.bio).bio;
         let rq = &mut self.rqs[at];
         rq.count += piece.count;
@@ -46,7 +48,7 @@ impl Block {
         if join == Join::Front {
             rq.ver = first;
         }
-        let kind = Kind::Merged { bio: bio.id, rq: rq.id, join };
+        let kind = Kind::Merged { bio: bio.id, rq: rq.id, from, join };
         cx.event(Number::Block, bio.op, first, kind);
     }
 
@@ -89,9 +91,10 @@ impl Block {
 
     /// All pieces of `other`, which lies right behind `rq`, go over to it.
     fn absorb(&mut self, cx: &mut Cx, rq: u32, other: u32) {
+        let from = self.rqs[other].id;
         let mut pieces = std::mem::take(&mut self.rqs[other].pieces);
         for piece in &pieces {
-            self.add(cx, rq, *piece, Join::Back);
+            self.add(cx, rq, *piece, Join::Back, from);
         }
         pieces.clear();
         self.rqs[other].pieces = pieces;

@@ -157,7 +157,7 @@ impl Bench {
 
     fn merges(&self) -> Vec<(u32, u32, Join)> {
         let merged = |event: &Event| match event.kind {
-            Kind::Merged { bio, rq, join } => Some((bio.0, rq.0, join)),
+            Kind::Merged { bio, rq, join, .. } => Some((bio.0, rq.0, join)),
             _ => None,
         };
         self.events.iter().filter_map(merged).collect()
@@ -188,7 +188,7 @@ fn a_bio_goes_down_and_its_answer_comes_up() {
         kinds,
         [
             Kind::Bio { bio, cmd: Cmd::Write, lba, count: 2, preflush: false },
-            Kind::Plugged { bio, task: A },
+            Kind::Plugged { bio, rq, task: A },
             Kind::Dispatched { rq, cmd: Cmd::Write, slot: 0, lba, count: 2 },
             Kind::RqDone { rq, ok: true },
         ]
