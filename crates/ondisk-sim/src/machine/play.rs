@@ -23,7 +23,7 @@ use crate::ops::digest::mix2;
 use crate::ops::script::{
     Act, Answer, Expectation, Note, Profile, RunError, Script, Step,
 };
-use crate::ops::verdict::{Claim, Ledger};
+use crate::ops::verdict::{Claim, Ledger, TooMuch};
 use crate::ops::{At, History, Image, MemFs};
 
 mod expect;
@@ -66,11 +66,19 @@ pub struct Play {
     profile: Profile,
     ledger: Ledger,
     claims: Vec<Claim>,
+    /// Whether acknowledgements spoke for more bytes than are kept, so that claims are missing.
+    #[must_use]
+    pub fn too_much(&self) -> bool {
+        self.too_much
+    }
+
     /// By claim: the event of its acknowledgement.
     acked: Vec<EventId>,
     expected: Vec<Expectation>,
     notes: Vec<Note>,
     files: u32,
+    /// Acknowledgements spoke for more bytes than are kept: their claims are not all there.
+    too_much: bool,
     death: Option<Death>,
     /// What the last death left, once that was asked.
     left: Option<Media>,
@@ -125,6 +133,7 @@ impl Play {
             expected: unrolled.expected,
             notes: Vec::new(),
             files: 0,
+            too_much: false,
             death: None,
             left: None,
             seed: stage.seed,
@@ -287,10 +296,12 @@ impl Play {
         let named: Vec<_> = files.iter().map(|path| files::path_of(path)).collect();
         let buffers: Vec<_> = self.tasks.iter().flat_map(|task| task.files.held(&task.name)).collect();
         let name = Arc::clone(&self.tasks[at].name);
-        let claim = self.sim.claim(&self.ledger, (&name, text), &named, &buffers);
-        let number = u32::try_from(self.claims.len()).unwrap_or(u32::MAX);
-        self.claims.push(claim);
-        self.sim.ack(text);
+        let who = (&*name, text);
+        let number = u32::try_from(self.acked.len()).unwrap_or(u32::MAX);
+        match self.sim.claim(&mut self.ledger, who, &named, &buffers) {
+            Ok(claim) => self.claims.extend(claim),
+            Err(TooMuch) => self.too_much = true,
+        }
         let (task, kind) = (task_id(at), |task| Kind::Ack { task, text: number });
         self.acked.push(self.sim.moved(Layer::World, OpId(0), kind(task)));
     }

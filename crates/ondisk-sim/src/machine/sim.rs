@@ -18,7 +18,7 @@ use super::message::{Reply, Request};
 use super::whole::Machine;
 use super::{Death, Errno};
 use crate::ops::record::Recorder;
-use crate::ops::verdict::{Claim, InBuffer, Ledger};
+use crate::ops::verdict::{Claim, InBuffer, Ledger, TooMuch};
 use crate::ops::{At, History, Image, Ino};
 
 /// A machine that runs. A clone is the same machine; [`fork`](Self::fork) copies it.
@@ -100,17 +100,16 @@ impl Sim {
         self.lock().moved(layer, op, kind)
     }
 
-    /// What an acknowledgement speaks for, now.
+    /// Records an acknowledgement, and what it speaks for; nothing where no history is kept.
     pub(super) fn claim(
         &self,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         who: (&str, &[u8]),
         named: &[PathBuf],
         buffers: &[InBuffer],
-    ) -> Claim {
+    ) -> Result<Option<Claim>, TooMuch> {
         let claim = |history: &mut Recorder| history.claim(ledger, who, named, buffers);
-        let none = || Claim { at: At(0), text: who.1.to_vec(), files: Vec::new() };
-        self.lock().cx.history.as_mut().map_or_else(none, claim)
+        self.lock().cx.history.as_mut().map(claim).transpose()
     }
 
     /// The number that the history has for what stands at a path.

@@ -215,6 +215,11 @@ impl Recorder {
         ledger.claim(&mut self.live, at, (task, text), named, buffers)
     }
 
+    /// What stands at a path.
+    pub fn resolve(&mut self, path: &Path) -> Option<Ino> {
+        self.live.resolve(path).ok()
+    }
+
     /// A cut here comes after all that was recorded so far and before all that will be.
     #[must_use]
     pub fn here(&self) -> At {

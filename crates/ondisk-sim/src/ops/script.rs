@@ -41,10 +41,12 @@ mod value;
 
 use std::time::Duration;
 
+pub(crate) use check::check as check_run;
 pub use errno::Errno;
 pub use error::{ParseError, Problem, RunError, Stage};
 pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
 pub use run::{Answer, Drive, Expectation, Note, Run};
+pub(crate) use user_buffer::UserBuffer;
 pub use value::{BadPath, Piece, RelPath, Value};
 
 /// A script: what is there at first, and the steps of the story.

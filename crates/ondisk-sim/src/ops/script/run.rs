@@ -18,6 +18,7 @@ use super::{
     Act, Call, Death, Errno, Expected, OpenFlag, Place, RelPath, Script, Setup, Step, TaskName,
 };
 use crate::ops::history::{History, SyncKind};
+use crate::ops::image::Image;
 use crate::ops::verdict::{Claim, Ledger, TooMuch};
 
 /// What the drive does with a FLUSH.
@@ -129,6 +130,11 @@ impl Run {
     #[must_use]
     pub fn said_at(&self) -> &[Place] {
         &self.said_at
+    }
+
+    /// All files as the page cache shows them.
+    pub(crate) fn shown(&self) -> Image {
+        self.kernel.fs.image()
     }
 
     /// All that was called since `durable`.

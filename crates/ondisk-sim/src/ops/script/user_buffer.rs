@@ -7,21 +7,26 @@
 
 /// The buffer of one open file, profile `rust`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct UserBuffer(Vec<u8>);
+pub(crate) struct UserBuffer(Vec<u8>);
 
 impl UserBuffer {
     /// Its size in bytes: `BufWriter`'s default.
-    pub(super) const CAPACITY: usize = 8192;
+    pub(crate) const CAPACITY: usize = 8192;
 
     /// What it holds.
-    pub(super) fn held(&self) -> Vec<u8> {
+    pub(crate) fn held(&self) -> Vec<u8> {
         self.0.clone()
+    }
+
+    /// What it holds.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Takes bytes: flushes first when they do not fit, and what fills the buffer alone goes past
     /// it. On an error the new bytes are not taken, and of the old ones those stay that did not
     /// get out.
-    pub(super) fn write<E>(
+    pub(crate) fn write<E>(
         &mut self,
         new: &[u8],
         sink: &mut dyn FnMut(&[u8]) -> Result<usize, E>,
@@ -37,7 +42,7 @@ impl UserBuffer {
     }
 
     /// Gives all that it holds to the sink. On an error what did not get out stays.
-    pub(super) fn flush<E>(
+    pub(crate) fn flush<E>(
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> Result<usize, E>,
     ) -> Result<(), E> {
