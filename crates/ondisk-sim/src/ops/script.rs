@@ -36,7 +36,7 @@ mod parse;
 mod print;
 mod run;
 mod sweep;
-mod user_buffer;
+pub(crate) mod user_buffer;
 mod value;
 
 use std::time::Duration;
@@ -45,6 +45,7 @@ pub use errno::Errno;
 pub use error::{ParseError, Problem, RunError, Stage};
 pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
 pub use run::{Answer, Drive, Expectation, Note, Run};
+pub use user_buffer::{Close, Failed, Profile, Spill};
 pub use value::{BadPath, Piece, RelPath, Value};
 
 /// A script: what is there at first, and the steps of the story.
