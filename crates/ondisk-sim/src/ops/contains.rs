@@ -164,7 +164,7 @@ impl Members<'_> {
         let Some(base) = &self.cuts.base else { return Member::Unknown };
         let shape = Shape::new(image);
         let digest = self.cuts.namespaces.is_one_chain().then(|| shape.digest());
-        let mut search = Search::new(self.cuts, base, &shape);
+        let mut search = Search::new(self.cuts, self.at, base, &shape);
         for kept in (0..=self.chain.len()).rev() {
             if digest.is_some_and(|digest| self.namespace(kept) != digest) {
                 continue;
@@ -189,10 +189,10 @@ impl Members<'_> {
         let effects = &self.cuts.effects;
         let mut states = self.states.clone();
         if let Some(first_lost) = self.chain.get(kept) {
-            effects.lose(&mut states, *first_lost);
+            effects.lose(self.at, &mut states, *first_lost);
         }
         if let Some(last_kept) = kept.checked_sub(1) {
-            effects.keep(&mut states, self.chain[last_kept]);
+            effects.keep(self.at, &mut states, self.chain[last_kept]);
         }
         states
     }

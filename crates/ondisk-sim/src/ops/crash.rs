@@ -151,14 +151,14 @@ impl Cut<'_> {
         let (history, effects) = (&self.crash.history, &self.crash.effects);
         let mut states = self.states.clone();
         for effect in lost {
-            effects.lose(&mut states, *effect);
+            effects.lose(self.at, &mut states, *effect);
         }
         for effect in kept {
             if states[*effect as usize] != State::Out {
-                effects.keep(&mut states, *effect);
+                effects.keep(self.at, &mut states, *effect);
             }
         }
-        let stratum = Stratum::new(Arc::clone(effects), states);
+        let stratum = Stratum::new(Arc::clone(effects), self.at, states);
         let media = history.base.cut(stratum, Arc::clone(&chooser));
         let live =
             Live::new(media, history.store.clone(), history.life + 1, Arc::clone(&self.owed));

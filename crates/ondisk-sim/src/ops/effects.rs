@@ -19,8 +19,10 @@ use super::path::Name;
 use super::store::BlockId;
 
 mod builder;
+mod closure;
 
 use builder::Builder;
+use closure::AnyOf;
 
 /// Never.
 const NEVER: At = At(u32::MAX);
@@ -75,6 +77,8 @@ pub(crate) struct Effect {
     evicted: At,
     /// It is a link of the one chain that the model has.
     chained: bool,
+    /// A sync of its file or directory was called at this: it stands apart from the chain.
+    apart: At,
 }
 
 /// A name after an effect.
@@ -109,6 +113,10 @@ pub(crate) struct FileSteps {
     pub(crate) lens: Vec<LenStep>,
     pub(crate) has_cuts: bool,
     blocks: BTreeMap<u32, Vec<BlockStep>>,
+    /// Of new blocks the first versions that no length needs yet.
+    fresh: Vec<(u32, EffectId)>,
+    /// Which lengths need one of its blocks from here on.
+    any_of: Option<usize>,
     creation: Option<EffectId>,
     /// Changes of its names.
     names: Vec<EffectId>,
@@ -132,6 +140,14 @@ pub(crate) struct Effects {
     pub(crate) list: Vec<Effect>,
     needs: Vec<Vec<EffectId>>,
     needed_by: Vec<Vec<EffectId>>,
+    /// The links of the one chain, where that is one of commits.
+    commits: Vec<EffectId>,
+    /// Lengths that need one of some effects.
+    lens_of: Vec<AnyOf>,
+    /// By length: which of those it is in.
+    any_of_len: BTreeMap<EffectId, usize>,
+    /// By effect: which of those need it or another.
+    any_of: BTreeMap<EffectId, Vec<usize>>,
     /// By inode; empty for those that nothing happened to.
     files: Vec<FileSteps>,
     names: BTreeMap<Ino, BTreeMap<Name, Vec<NameStep>>>,
@@ -201,14 +217,17 @@ impl Effects {
         self.first_made + self.made.len()
     }
 
-    /// The links of the one chain that the model has, in order.
+    /// The links of the one chain that the model has, in order; none where some of them may stand
+    /// apart from it.
     pub(crate) fn chain(&self) -> impl Iterator<Item = EffectId> {
-        (0..).zip(&self.list).filter(|(_, effect)| effect.chained).map(|(id, _)| id)
+        let links = (0..).zip(&self.list).filter(|(_, effect)| effect.chained);
+        links.filter(|_| self.commits.is_empty()).map(|(id, _)| id)
     }
 
     /// Whether the chain orders all changes of names.
     pub(crate) fn names_are_one_chain(&self) -> bool {
-        self.list.iter().all(|effect| effect.kind != Kind::Name || effect.chained)
+        let is_link = |effect: &Effect| effect.kind != Kind::Name || effect.chained;
+        self.commits.is_empty() && self.list.iter().all(is_link)
     }
 
     /// All changes of names in their order, each with what it changes.
@@ -222,59 +241,6 @@ impl Effects {
             }
         }
         changes
-    }
-
-    /// Decides that a chain stands at one of its links `first..=last`, whichever: those up to
-    /// `first` are there, those behind `last` are not. `None` stands for below the chain.
-    pub(crate) fn narrow(
-        &self,
-        states: &mut [State],
-        chain: impl Iterator<Item = EffectId>,
-        first: Option<EffectId>,
-        last: Option<EffectId>,
-    ) {
-        if let Some(first) = first {
-            self.keep(states, first);
-        }
-        for effect in chain {
-            let behind = last.is_none_or(|last| effect > last);
-            if behind && states[effect as usize] != State::Out {
-                self.lose(states, effect);
-            }
-        }
-    }
-
-    /// Decides that an effect is there, with all that it needs.
-    pub(crate) fn keep(&self, states: &mut [State], effect: EffectId) {
-        let mut left = vec![effect];
-        let mut first = true;
-        while let Some(at) = left.pop() {
-            let state = &mut states[at as usize];
-            match *state {
-                State::In => continue,
-                // Nobody waits for a dropped effect, but who came after it still waits for those
-                // before it.
-                State::Loose | State::Out if !first => {}
-                _ => *state = State::In,
-            }
-            first = false;
-            left.extend(&self.needs[at as usize]);
-        }
-    }
-
-    /// Decides that an effect is not there, nor any that needs it.
-    pub(crate) fn lose(&self, states: &mut [State], effect: EffectId) {
-        if std::mem::replace(&mut states[effect as usize], State::Out) == State::Loose {
-            return;
-        }
-        let mut left = self.needed_by[effect as usize].clone();
-        while let Some(at) = left.pop() {
-            match std::mem::replace(&mut states[at as usize], State::Out) {
-                // Lost before, with all behind it; unless it was dropped, then alone.
-                State::Out if self.list[at as usize].dropped == NEVER => {}
-                _ => left.extend(&self.needed_by[at as usize]),
-            }
-        }
     }
 }
 

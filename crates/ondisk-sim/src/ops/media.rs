@@ -19,7 +19,7 @@ use super::chooser::{Newest, Question, Recorder};
 use super::digest::mix2;
 use super::effects::cuts_block;
 use super::effects::{BlockStep, EffectId, Effects, FileSteps, LenStep, NameStep, State};
-use super::history::Ino;
+use super::history::{At, Ino};
 use super::model::{Fill, Tear};
 use super::path::Name;
 use super::store::{BlockId, Store};
@@ -59,6 +59,8 @@ impl Tree {
 #[derive(Clone, Debug)]
 pub(crate) struct Stratum {
     pub(crate) effects: Arc<Effects>,
+    /// Where it was cut.
+    cut: At,
     pub(crate) states: Vec<State>,
     /// Blocks of which more is known than which effects are there.
     pub(crate) pins: BTreeMap<(Ino, u32), torn::Pin>,
@@ -67,12 +69,22 @@ pub(crate) struct Stratum {
 }
 
 impl Stratum {
-    pub(crate) fn new(effects: Arc<Effects>, states: Vec<State>) -> Self {
-        Self { effects, states, pins: BTreeMap::new(), torn: BTreeMap::new() }
+    pub(crate) fn new(effects: Arc<Effects>, cut: At, states: Vec<State>) -> Self {
+        Self { effects, cut, states, pins: BTreeMap::new(), torn: BTreeMap::new() }
     }
 
     fn is(&self, effect: EffectId) -> State {
         self.states[effect as usize]
+    }
+
+    fn keep(&mut self, effect: EffectId) {
+        self.effects.keep(self.cut, &mut self.states, effect);
+    }
+
+    fn lose(&mut self, effect: EffectId) {
+        if self.is(effect) != State::Out {
+            self.effects.lose(self.cut, &mut self.states, effect);
+        }
     }
 
     /// Decides where a chain stands: see [`Effects::narrow`].
@@ -82,7 +94,7 @@ impl Stratum {
         first: Option<EffectId>,
         last: Option<EffectId>,
     ) {
-        self.effects.narrow(&mut self.states, chain, first, last);
+        self.effects.narrow(self.cut, &mut self.states, chain, first, last);
     }
 
     /// Where a chain may stand: its last link that is there, if one is, and all open ones behind.

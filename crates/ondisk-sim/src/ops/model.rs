@@ -43,7 +43,11 @@ pub enum Names {
     PerName,
     /// One chain for the whole file system: what is there is a prefix of it.
     OneChain,
-    /// The same, and data and lengths are in it too.
+    /// One chain, in steps of whole calls; and, from the moment in which the sync of a file or
+    /// directory is called, its own changes of names stand apart from the chain: they may be there
+    /// without what came before. They bring the new directories above them.
+    ChainPlusSynced,
+    /// One chain, and data and lengths are in it too.
     Everything,
 }
 
@@ -61,10 +65,13 @@ pub enum Len {
 pub enum Needs {
     /// Nothing.
     Nothing,
-    /// Each new block below it, in any version.
-    All,
+    /// Some block of the file that was not durable yet when the length was made, in any version:
+    /// the first that comes brings the length.
+    Some,
     /// Its last block, as new as itself.
     Last,
+    /// Each new block below it, in any version.
+    All,
 }
 
 /// What a length is that ends in a block below the floor.
@@ -76,11 +83,10 @@ pub enum Append {
     AsName,
 }
 
-/// What a new block inside the length shows without its data.
+/// What a new block inside the length shows without its data. In rows whose lengths need all data
+/// that only happens where a length was made by itself, by a truncation or an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// It has its data wherever its length is.
-    Never,
     /// Zeros.
     Zero,
     /// Zeros, or somebody's former bytes.
@@ -101,10 +107,17 @@ pub enum Tear {
 pub enum Raise {
     /// None.
     Nothing,
-    /// All up to the file's last change of a name or length.
-    ToLastNameOrLen,
+    /// The file's own, with the new directories above them.
+    OwnNames,
     /// All up to the file's creation or last change of its length.
     ToCreationOrLen,
+    /// All up to the file's last change of a name or length.
+    ToLastNameOrLen,
+    /// All up to the file's creation, or last data or length. With [`Names::Everything`], so that
+    /// data and lengths of other files are among it.
+    ToCreationDataOrLen,
+    /// All up to the last effect on the file. With [`Names::Everything`].
+    ToLastEffect,
     /// Everything before, data and lengths of other files too.
     AllBefore,
 }
@@ -114,6 +127,8 @@ pub enum Raise {
 pub enum RaiseDir {
     /// The changes of names in it.
     NamesIn,
+    /// All up to the last change of a name in it or of its own.
+    ToLastItem,
     /// All changes of names.
     AllNames,
     /// Everything before.
@@ -174,6 +189,72 @@ pub const EXT4: Model = Model {
     replace: Replace::LenFirst,
 };
 
+/// ext4 with `data=writeback`: nothing waits for data. Somebody's former bytes can be witnessed
+/// only with `dioread_lock` or `nodelalloc` beside it; alone it leaves what [`EXT4`] allows.
+pub const EXT4_WRITEBACK: Model = Model { name: "ext4:writeback", fill: Fill::ZeroOrJunk, ..EXT4 };
+
+/// ext4 with `dioread_lock`: new blocks are born written, so the commit of their length waits for
+/// them.
+pub const EXT4_DIOREAD_LOCK: Model = Model {
+    name: "ext4:dioread_lock",
+    len: Len::Float(Needs::All),
+    replace: Replace::DataFirst,
+    ..EXT4
+};
+
+/// ext4 with `nodelalloc`: blocks are allocated by the write, so the length is journalled with the
+/// names.
+pub const EXT4_NODELALLOC: Model =
+    Model { name: "ext4:nodelalloc", len: Len::Chain(Needs::All), ..EXT4_DIOREAD_LOCK };
+
+/// ext4 with `data=journal`: data, lengths and names are one chain. An fsync of a file that nothing
+/// was done to raises nothing.
+pub const EXT4_JOURNAL: Model = Model {
+    name: "ext4:journal",
+    names: Names::Everything,
+    len: Len::Chain(Needs::Nothing),
+    append: Append::AsLen,
+    fill: Fill::Zero,
+    tear: Tear::Never,
+    sync: Raise::ToLastEffect,
+    datasync: Raise::ToCreationDataOrLen,
+    sync_dir: RaiseDir::AllBefore,
+    rename: Rename::One,
+    replace: Replace::InOrder,
+};
+
+/// xfs: one log of names; a length comes with the data in front of it; nothing looks after a file
+/// that is renamed over another.
+pub const XFS: Model = Model {
+    name: "xfs",
+    names: Names::OneChain,
+    len: Len::Float(Needs::Last),
+    append: Append::AsLen,
+    fill: Fill::Zero,
+    tear: Tear::Sector,
+    sync: Raise::ToLastNameOrLen,
+    datasync: Raise::ToLastNameOrLen,
+    sync_dir: RaiseDir::ToLastItem,
+    rename: Rename::One,
+    replace: Replace::Nothing,
+};
+
+/// btrfs: commits, and beside them a log of the files and directories that were synced by
+/// themselves; no block is overwritten in place.
+pub const BTRFS: Model = Model {
+    name: "btrfs",
+    names: Names::ChainPlusSynced,
+    len: Len::Float(Needs::Some),
+    append: Append::AsLen,
+    fill: Fill::Zero,
+    tear: Tear::Never,
+    sync: Raise::OwnNames,
+    datasync: Raise::OwnNames,
+    sync_dir: RaiseDir::NamesIn,
+    rename: Rename::TwoAcrossDirs,
+    replace: Replace::Nothing,
+};
+
 /// What most programmers believe: all that was done is there up to some moment, and any sync
 /// makes all before it durable.
 pub const STRICT: Model = Model {
@@ -181,7 +262,7 @@ pub const STRICT: Model = Model {
     names: Names::Everything,
     len: Len::Chain(Needs::Nothing),
     append: Append::AsLen,
-    fill: Fill::Never,
+    fill: Fill::Zero,
     tear: Tear::Never,
     sync: Raise::AllBefore,
     datasync: Raise::AllBefore,
@@ -191,8 +272,19 @@ pub const STRICT: Model = Model {
 };
 
 impl Model {
-    /// All rows that there are, from the strongest to the weakest.
-    pub const ALL: [Self; 3] = [STRICT, EXT4, POSIX];
+    /// All rows that there are, from the strongest to the weakest: each allows no more than those
+    /// behind it do, but for xfs and btrfs, which only `posix` is weaker than.
+    pub const ALL: [Self; 9] = [
+        STRICT,
+        EXT4_JOURNAL,
+        EXT4_NODELALLOC,
+        EXT4_DIOREAD_LOCK,
+        EXT4,
+        EXT4_WRITEBACK,
+        XFS,
+        BTRFS,
+        POSIX,
+    ];
 
     /// The row of a name.
     #[must_use]

@@ -36,7 +36,7 @@ mod parse;
 mod print;
 mod run;
 mod sweep;
-mod user_buffer;
+pub(crate) mod user_buffer;
 mod value;
 
 use std::time::Duration;
@@ -46,7 +46,11 @@ pub use errno::Errno;
 pub use error::{ParseError, Problem, RunError, Stage};
 pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
 pub use run::{Answer, Drive, Expectation, Note, Run};
+<<<<<<< HEAD
 pub(crate) use user_buffer::UserBuffer;
+=======
+pub use user_buffer::{Close, Failed, Profile, Spill};
+>>>>>>> main
 pub use value::{BadPath, Piece, RelPath, Value};
 
 /// A script: what is there at first, and the steps of the story.

@@ -85,6 +85,8 @@ struct Made {
     dropped: Option<usize>,
     /// It was forgotten by this call.
     evicted: Option<usize>,
+    /// This call, a sync of its file or directory, set it apart from the chain.
+    apart: Option<usize>,
 }
 
 /// What became of an effect.
@@ -94,6 +96,8 @@ enum Fate {
     Floor,
     /// It is there.
     Kept,
+    /// It is there, and something else that needs it: so it is whole.
+    Whole,
     /// It is not.
     Lost,
     /// It is not, and that was seen before the cut.
@@ -102,7 +106,7 @@ enum Fate {
 
 impl Fate {
     fn is_there(self) -> bool {
-        matches!(self, Self::Floor | Self::Kept)
+        matches!(self, Self::Floor | Self::Kept | Self::Whole)
     }
 }
 
@@ -133,7 +137,9 @@ impl Brute {
     }
 
     fn add(&mut self, effect: Effect) {
-        self.made.push(Made { effect, op: self.ops, floor: None, dropped: None, evicted: None });
+        let op = self.ops;
+        let (floor, dropped, evicted, apart) = (None, None, None, None);
+        self.made.push(Made { effect, op, floor, dropped, evicted, apart });
     }
 
     pub(crate) fn run(&mut self, op: &Op) {
@@ -150,8 +156,9 @@ impl Brute {
             Op::WriteDurable { at, block, byte } => {
                 self.write(*at, block * BLOCK, BLOCK, *byte);
                 let own: Vec<usize> = (before..self.made.len()).collect();
-                own.iter().for_each(|effect| self.raise(*effect));
                 let ino = self.names[at];
+                self.set_apart(|effect| is_of(effect, ino));
+                own.iter().for_each(|effect| self.raise(*effect));
                 self.raise_names(ino, self.model.datasync, self.made.len());
             }
             Op::FailedDurable { at, block, byte } => {
@@ -160,6 +167,8 @@ impl Brute {
                     let data = matches!(made.effect, Effect::Data { .. });
                     made.dropped = data.then_some(self.ops);
                 }
+                let ino = self.names[at];
+                self.set_apart(|effect| is_of(effect, ino));
             }
             Op::SetLen { at, len } => {
                 let ino = self.names[at];
@@ -176,6 +185,7 @@ impl Brute {
             Op::SyncData(at) => self.sync(self.names[at], self.model.datasync),
             Op::FailedSync(at) => {
                 let ino = self.names[at];
+                self.set_apart(|effect| is_of(effect, ino));
                 for made in &mut self.made {
                     let its = matches!(made.effect, Effect::Data { ino: of, .. } if of == ino);
                     if its && made.floor.is_none() && made.dropped.is_none() {
@@ -294,22 +304,27 @@ impl Brute {
 
     // What needs what.
 
+    /// Whether it is a link of the one chain that the model has.
     fn in_one_chain(&self, effect: &Effect) -> bool {
         match (self.model.names, effect) {
             (Names::Everything, _) => true,
             (Names::PerName, _) => false,
-            (Names::OneChain, Effect::Data { .. }) => false,
-            (Names::OneChain, Effect::Name { .. } | Effect::SetLen { .. }) => true,
-            (Names::OneChain, Effect::Len { journalled, .. }) => {
+            (_, Effect::Data { .. }) => false,
+            (_, Effect::Name { .. } | Effect::SetLen { .. }) => true,
+            (_, Effect::Len { journalled, .. }) => {
                 *journalled || matches!(self.model.len, Len::Chain(_))
             }
         }
     }
 
+    fn has_commits(&self) -> bool {
+        self.model.names == Names::ChainPlusSynced
+    }
+
     /// Whether the later effect needs the earlier one, by a rule of its own.
     fn needs_at_once(&self, later: usize, earlier: usize) -> bool {
         let (a, b) = (&self.made[earlier].effect, &self.made[later].effect);
-        if self.in_one_chain(a) && self.in_one_chain(b) {
+        if self.in_one_chain(a) && self.in_one_chain(b) && !self.has_commits() {
             return true;
         }
         match (a, b) {
@@ -341,8 +356,13 @@ impl Brute {
                 i == j
                     && !journalled
                     && match needs {
-                        Needs::Nothing => false,
-                        Needs::All => *block <= last && self.is_first(earlier),
+                        // Some: see `has_its_block`.
+                        Needs::Nothing | Needs::Some => false,
+                        Needs::All => {
+                            *block <= last
+                                && self.is_new(earlier)
+                                && !self.is_cut_off(*i, *block, earlier..later)
+                        }
                         Needs::Last => *block == last,
                     }
             }
@@ -350,11 +370,24 @@ impl Brute {
         }
     }
 
-    /// Whether no version of the block was written before.
-    fn is_first(&self, effect: usize) -> bool {
+    /// Whether the block had no place on the media before it was written by this.
+    fn is_new(&self, effect: usize) -> bool {
         let Effect::Data { ino, block, .. } = &self.made[effect].effect else { return false };
-        !self.made[..effect].iter().any(|made| {
-            matches!(&made.effect, Effect::Data { ino: i, block: b, .. } if (i, b) == (ino, block))
+        let mut is_new = self.base[*ino].len() <= block * BLOCK;
+        for at in 0..effect {
+            match &self.made[at].effect {
+                Effect::Data { ino: i, block: b, .. } if (i, b) == (ino, block) => is_new = false,
+                _ => is_new |= self.is_cut_off(*ino, *block, at..at + 1),
+            }
+        }
+        is_new
+    }
+
+    /// Whether one of these effects cuts off a block.
+    fn is_cut_off(&self, ino: usize, block: usize, effects: std::ops::Range<usize>) -> bool {
+        self.made[effects].iter().any(|made| {
+            matches!(made.effect, Effect::SetLen { ino: i, len, shorter: true }
+                if i == ino && len <= block * BLOCK)
         })
     }
 
@@ -383,8 +416,16 @@ impl Brute {
             return;
         }
         let pairs = self.all_needs();
-        for other in 0..=effect {
+        for other in 0..self.made.len() {
             let needed = other == effect || pairs.contains(&(effect, other));
+            // A link that waits for its commit comes with all of that, and of those before it.
+            let is_with = |at: usize| {
+                let op = self.made[at].op;
+                self.waits(at) && self.made[other].op <= op && self.is_link(other)
+            };
+            let with = is_with(effect)
+                || (0..effect).any(|at| pairs.contains(&(effect, at)) && is_with(at));
+            let needed = needed || with;
             let made = &mut self.made[other];
             if needed && made.dropped.is_none() && made.floor.is_none() {
                 made.floor = Some(self.ops);
@@ -392,7 +433,32 @@ impl Brute {
         }
     }
 
+    fn is_link(&self, effect: usize) -> bool {
+        self.in_one_chain(&self.made[effect].effect)
+    }
+
+    /// Whether a link is there by its commit alone.
+    fn waits(&self, effect: usize) -> bool {
+        self.has_commits() && self.is_link(effect) && self.made[effect].apart.is_none()
+    }
+
+    /// Links that are a file's own, or a directory's, stand apart from now on, with those that they
+    /// need.
+    fn set_apart(&mut self, is_own: impl Fn(&Effect) -> bool) {
+        let pairs = self.all_needs();
+        let own: Vec<usize> = (0..self.made.len())
+            .filter(|at| self.is_link(*at) && is_own(&self.made[*at].effect))
+            .collect();
+        for at in 0..self.made.len() {
+            let needed = own.iter().any(|own| *own == at || pairs.contains(&(*own, at)));
+            if needed && self.waits(at) {
+                self.made[at].apart = Some(self.ops);
+            }
+        }
+    }
+
     fn sync(&mut self, ino: usize, names: Raise) {
+        self.set_apart(|effect| is_of(effect, ino));
         let covered = self.made.len();
         for effect in 0..covered {
             let its = match &self.made[effect].effect {
@@ -410,6 +476,10 @@ impl Brute {
 
     fn raise_names(&mut self, ino: usize, names: Raise, covered: usize) {
         let is_len = |effect: &Effect| matches!(effect, Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } if *i == ino);
+        let is_data = |made: &Made| {
+            let its = matches!(made.effect, Effect::Data { ino: i, .. } if i == ino);
+            its && made.dropped.is_none()
+        };
         let is_name =
             |effect: &Effect| matches!(effect, Effect::Name { about, .. } if about.contains(&ino));
         let is_creation = |at: usize| {
@@ -419,11 +489,24 @@ impl Brute {
         let last = |wanted: &dyn Fn(usize) -> bool| (0..covered).rev().find(|at| wanted(*at));
         let last = match names {
             Raise::Nothing => return,
+            Raise::OwnNames => {
+                let own: Vec<usize> =
+                    (0..covered).filter(|at| is_name(&self.made[*at].effect)).collect();
+                return own.into_iter().for_each(|effect| self.raise(effect));
+            }
             Raise::AllBefore => return (0..covered).for_each(|effect| self.raise(effect)),
             Raise::ToLastNameOrLen => {
                 last(&|at| is_len(&self.made[at].effect) || is_name(&self.made[at].effect))
             }
             Raise::ToCreationOrLen => last(&|at| is_len(&self.made[at].effect) || is_creation(at)),
+            Raise::ToCreationDataOrLen => last(&|at| {
+                let made = &self.made[at];
+                is_data(made) || is_len(&made.effect) || is_creation(at)
+            }),
+            Raise::ToLastEffect => last(&|at| {
+                let made = &self.made[at];
+                is_data(made) || is_len(&made.effect) || is_name(&made.effect)
+            }),
         };
         for effect in 0..last.map_or(0, |last| last + 1) {
             if self.in_one_chain(&self.made[effect].effect) {
@@ -433,18 +516,33 @@ impl Brute {
     }
 
     fn sync_dir(&mut self, dir: u8) {
-        for effect in 0..self.made.len() {
-            let raised = match (self.model.sync_dir, &self.made[effect].effect) {
-                (RaiseDir::AllBefore, _) => true,
-                (RaiseDir::AllNames, effect) => self.in_one_chain(effect),
-                (RaiseDir::NamesIn, Effect::Name { changes, .. }) => {
-                    changes.iter().any(|((of, _), _)| *of == dir)
-                }
-                (RaiseDir::NamesIn, _) => false,
+        // The two directories were there before and are never moved.
+        let is_in = |effect: &Effect| match effect {
+            Effect::Name { changes, .. } => changes.iter().any(|((of, _), _)| *of == dir),
+            _ => false,
+        };
+        self.set_apart(is_in);
+        let last_item = self.made.iter().rposition(|made| is_in(&made.effect));
+        for at in 0..self.made.len() {
+            let effect = &self.made[at].effect;
+            let raised = match self.model.sync_dir {
+                RaiseDir::AllBefore => true,
+                RaiseDir::AllNames => self.in_one_chain(effect),
+                RaiseDir::ToLastItem => self.in_one_chain(effect) && Some(at) <= last_item,
+                RaiseDir::NamesIn => is_in(effect),
             };
             if raised {
-                self.raise(effect);
+                self.raise(at);
             }
         }
+    }
+}
+
+/// Whether it is a change of a file's names or of its length.
+fn is_of(effect: &Effect, ino: usize) -> bool {
+    match effect {
+        Effect::Name { about, .. } => about.contains(&ino),
+        Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } => *i == ino,
+        Effect::Data { .. } => false,
     }
 }

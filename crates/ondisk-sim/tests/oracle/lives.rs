@@ -155,7 +155,7 @@ fn a_second_life_is_cut_as_the_first() {
                     expected.difference(&found).take(4).map(super::brief).collect();
                 assert!(
                     extra.is_empty() && missing.is_empty(),
-                    "seed {seed}, {model}: {ops:#?} then {more:#?}\nnot allowed: {extra:#?}\n\
+                    "seed {seed}, {model}: {ops:?} then {more:?}\nnot allowed: {extra:#?}\n\
                      not found: {missing:#?}"
                 );
                 compared += 1;

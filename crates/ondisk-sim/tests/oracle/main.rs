@@ -66,7 +66,7 @@ fn compare(seeds: std::ops::Range<u64>, models: &[Model]) -> (usize, usize) {
                     let extra: Vec<_> = found.difference(&expected).take(5).map(brief).collect();
                     let missing: Vec<_> = expected.difference(&found).take(5).map(brief).collect();
                     panic!(
-                        "seed {seed}, {model}, {made} calls made, {returned} returned: {ops:#?}\n\
+                        "seed {seed}, {model}, {made} calls made, {returned} returned: {ops:?}\n\
                          not allowed: {extra:#?}\nnot found: {missing:#?}"
                     );
                 }
@@ -106,7 +106,7 @@ fn a_stronger_model_allows_less() {
             if let Some(wider) = &wider {
                 for ((at, wide), narrow) in places.iter().zip(wider).zip(&sets) {
                     if let (Some(wide), Some(narrow)) = (wide, narrow) {
-                        assert!(narrow.is_subset(wide), "seed {seed}, {model}, {at:?}: {ops:#?}");
+                        assert!(narrow.is_subset(wide), "seed {seed}, {model}, {at:?}: {ops:?}");
                         compared += 1;
                     }
                 }

@@ -8,7 +8,7 @@ use ondisk_fs::BLOCK;
 use super::Membership;
 use super::refuted::Rule;
 use crate::ops::effects::{BlockStep, EffectId, FileSteps, State};
-use crate::ops::history::Ino;
+use crate::ops::history::{At, Ino};
 use crate::ops::media::torn::{SECTOR, SECTORS};
 use crate::ops::media::{Inode, Tree};
 use crate::ops::model::{Fill, Tear};
@@ -17,6 +17,7 @@ use crate::ops::store::BlockId;
 /// A file of the image, and the inode that it is to be.
 pub(super) struct FileCheck<'a> {
     pub(super) cuts: &'a Membership,
+    pub(super) at: At,
     pub(super) base: &'a Tree,
     pub(super) ino: Ino,
     pub(super) bytes: &'a [u8],
@@ -67,7 +68,7 @@ impl FileCheck<'_> {
             }
             let mut states = states.to_vec();
             let chain = file.lens.iter().map(|step| step.effect);
-            effects.narrow(&mut states, chain, place, place);
+            effects.narrow(self.at, &mut states, chain, place, place);
             match self.blocks(file, base_len, &mut states) {
                 Ok(()) => return Ok(states),
                 Err(block) => wrong = Wrong { rule: Rule::Content, block: Some(block) },
@@ -86,7 +87,7 @@ impl FileCheck<'_> {
                 .find(|candidate| candidate.junk || self.shows(candidate, block, bytes, 0));
             if let Some(whole) = whole {
                 let steps = chain.iter().map(|step| step.effect);
-                self.cuts.effects.narrow(states, steps, whole.effect, whole.effect);
+                self.cuts.effects.narrow(self.at, states, steps, whole.effect, whole.effect);
             } else if !self.is_torn(&candidates, states, block, bytes) {
                 return Err(block);
             }
@@ -168,7 +169,7 @@ impl FileCheck<'_> {
             }
         }
         if let Some(newest) = newest {
-            effects.keep(states, newest);
+            effects.keep(self.at, states, newest);
         }
         true
     }

@@ -12,7 +12,7 @@ use super::refuted::{Refuted, Rule};
 use super::shape::{ROOT, Shape, is_of, target_of};
 use super::{MOST_TRIES, Membership};
 use crate::ops::effects::{EffectId, State};
-use crate::ops::history::Ino;
+use crate::ops::history::{At, Ino};
 use crate::ops::media::{Inode, Is, Tree};
 use crate::ops::path::Name;
 
@@ -22,6 +22,7 @@ const DEEPEST: u32 = 64;
 /// One search for one image.
 pub(super) struct Search<'a> {
     cuts: &'a Membership,
+    at: At,
     base: &'a Tree,
     shape: &'a Shape<'a>,
     /// The names that each directory ever had.
@@ -53,8 +54,8 @@ struct Choice {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(cuts: &'a Membership, base: &'a Tree, shape: &'a Shape<'a>) -> Self {
-        Self { cuts, base, shape, names: BTreeMap::new(), tries: 0, refuted: None }
+    pub(super) fn new(cuts: &'a Membership, at: At, base: &'a Tree, shape: &'a Shape<'a>) -> Self {
+        Self { cuts, at, base, shape, names: BTreeMap::new(), tries: 0, refuted: None }
     }
 
     pub(super) fn is_out_of_tries(&self) -> bool {
@@ -232,7 +233,7 @@ impl<'a> Search<'a> {
     ) -> Option<()> {
         let effects = &self.cuts.effects;
         let chain = effects.name(dir, name).iter().map(|step| step.effect);
-        effects.narrow(&mut branch.states, chain, choice.first, choice.last);
+        effects.narrow(self.at, &mut branch.states, chain, choice.first, choice.last);
         let (Some(ino), Some(child)) = (choice.ino, child) else { return Some(()) };
         let node = &self.shape.nodes[child];
         if node.is == Is::Dir {
@@ -265,7 +266,7 @@ impl<'a> Search<'a> {
     }
 
     fn file(&self, states: &[State], ino: Ino, bytes: &[u8]) -> Result<Vec<State>, Wrong> {
-        FileCheck { cuts: self.cuts, base: self.base, ino, bytes }.states(states)
+        FileCheck { cuts: self.cuts, at: self.at, base: self.base, ino, bytes }.states(states)
     }
 
     fn fail<T>(&mut self, node: usize, branch: &Branch, rule: Rule) -> Option<T> {

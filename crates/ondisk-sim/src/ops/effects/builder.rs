@@ -1,8 +1,10 @@
-//! Takes a history apart into effects, and finds what its syncs have made durable.
+//! Takes a history apart into effects: what each call changes, and what that needs.
 //!
 //! Invariant: calls and returns are dealt with in their order, each at its own place: a sync covers
 //! what had returned when it was called, whatever was called while it ran. What a rule of a model
 //! means stands here and nowhere else.
+//!
+//! Knows nothing of cuts.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,7 +13,8 @@ use std::sync::Arc;
 use ondisk_fs::BLOCK;
 
 use super::{
-    BlockStep, Effect, EffectId, Effects, FileSteps, Kind, LenStep, NEVER, NameStep, cuts_block,
+    AnyOf, BlockStep, Effect, EffectId, Effects, FileSteps, Kind, LenStep, NEVER, NameStep,
+    cuts_block,
 };
 use crate::ops::history::{At, Call, History, Ino, SyncKind, What, WriteSync};
 use crate::ops::media::Is;
@@ -19,21 +22,7 @@ use crate::ops::model::{Append, Len, Model, Names, Needs, Raise, RaiseDir, Renam
 use crate::ops::path::Name;
 use crate::ops::store::BlockId;
 
-/// What a sync covers: effects of calls that had returned when it was called.
-#[derive(Clone, Copy, Debug)]
-struct Covered {
-    called: At,
-    /// Effects from this one on were made later.
-    end: EffectId,
-    /// When the sync returned.
-    returned: At,
-}
-
-/// The blocks that a range of bytes touches.
-fn blocks_of(bytes: Range<u64>) -> Range<u32> {
-    let block = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
-    block(bytes.start / BLOCK as u64)..block(bytes.end.div_ceil(BLOCK as u64))
-}
+mod floors;
 
 /// Reads a history once, from its first call to its last return.
 pub(super) struct Builder<'a> {
@@ -53,6 +42,10 @@ impl<'a> Builder<'a> {
             list: Vec::new(),
             needs: Vec::new(),
             needed_by: Vec::new(),
+            commits: Vec::new(),
+            lens_of: Vec::new(),
+            any_of_len: BTreeMap::new(),
+            any_of: BTreeMap::new(),
             files: vec![FileSteps::default(); history.next_ino.index()],
             names: BTreeMap::new(),
             made: vec![Is::File; history.next_ino.index() - first_made],
@@ -70,6 +63,15 @@ impl<'a> Builder<'a> {
             }
         }
         self.effects.needed_by = needed_by;
+        for (at, any_of) in self.effects.lens_of.iter_mut().enumerate() {
+            self.effects.any_of_len.extend(any_of.lens.iter().map(|len| (*len, at)));
+            let dropped = |effect: &EffectId| self.effects.list[*effect as usize].dropped;
+            let all = any_of.any.iter().chain(&any_of.later);
+            any_of.dropped = all.map(dropped).min().unwrap_or(NEVER);
+            for effect in &any_of.any {
+                self.effects.any_of.entry(*effect).or_default().push(at);
+            }
+        }
         self.effects
     }
 
@@ -77,18 +79,30 @@ impl<'a> Builder<'a> {
         EffectId::try_from(self.effects.list.len()).unwrap_or(EffectId::MAX)
     }
 
-    /// Adds an effect with what it needs; a chained one also needs the link before it.
+    /// Adds an effect with what it needs; a chained one also needs the link before it, or waits for
+    /// its commit.
     fn add(&mut self, call: u32, kind: Kind, chained: bool, mut needs: Vec<EffectId>) -> EffectId {
         let id = self.next();
-        if chained {
+        if chained && self.effects.model.names == Names::ChainPlusSynced {
+            self.effects.commits.push(id);
+        } else if chained {
             needs.extend(self.chain);
             self.chain = Some(id);
         }
         needs.sort();
         needs.dedup();
         let made = self.history.calls[call as usize].called;
-        let (floor, dropped, evicted) = (NEVER, NEVER, NEVER);
-        self.effects.list.push(Effect { kind, call, made, floor, dropped, evicted, chained });
+        let effect = Effect {
+            kind,
+            call,
+            made,
+            floor: NEVER,
+            dropped: NEVER,
+            evicted: NEVER,
+            chained,
+            apart: NEVER,
+        };
+        self.effects.list.push(effect);
         self.effects.needs.push(needs);
         id
     }
@@ -101,8 +115,12 @@ impl<'a> Builder<'a> {
     /// A call is made: its effects are there from here on, to be kept or lost.
     pub(super) fn called(&mut self, at: u32) {
         let first = self.next();
-        self.effects_of(at, &self.history.calls[at as usize]);
+        let call = &self.history.calls[at as usize];
+        self.effects_of(at, call);
         self.own[at as usize] = first..self.next();
+        if self.effects.model.names == Names::ChainPlusSynced {
+            self.stand_apart(call);
+        }
     }
 
     fn effects_of(&mut self, at: u32, call: &'a Call) {
@@ -190,6 +208,9 @@ impl<'a> Builder<'a> {
     ) -> EffectId {
         for (dir, name, _) in changes {
             needs.extend(self.effects.name(*dir, name).last().map(|step| step.effect));
+            if self.effects.model.names == Names::ChainPlusSynced {
+                needs.extend(self.name_above(*dir));
+            }
         }
         let effect = self.add(call, Kind::Name, self.names_chained(), needs);
         for (dir, name, ino) in changes {
@@ -201,6 +222,40 @@ impl<'a> Builder<'a> {
             self.file(*ino).names.push(effect);
         }
         effect
+    }
+
+    /// The last change of a new directory's own name.
+    fn name_above(&self, dir: Ino) -> Option<EffectId> {
+        let file = &self.effects.files[dir.index()];
+        file.creation.and(file.names.last().copied())
+    }
+
+    /// A sync is called: of now on the names of its file or directory stand apart from the chain, and
+    /// so do those that they bring.
+    fn stand_apart(&mut self, call: &Call) {
+        let mut left = match &call.what {
+            What::Sync { ino, .. } | What::SyncRange { ino, .. } | What::SyncDir { ino } => {
+                self.links_of(*ino)
+            }
+            What::Write { ino, sync: WriteSync::Data | WriteSync::All, .. } => self.links_of(*ino),
+            _ => Vec::new(),
+        };
+        while let Some(id) = left.pop() {
+            let effect = &mut self.effects.list[id as usize];
+            if effect.chained && effect.apart == NEVER {
+                effect.apart = call.called;
+                left.extend(&self.effects.needs[id as usize]);
+            }
+        }
+    }
+
+    /// The links of the chain that are a file's own, or a directory's and those of the names in it.
+    fn links_of(&self, ino: Ino) -> Vec<EffectId> {
+        let file = &self.effects.files[ino.index()];
+        let names_in = self.effects.names.get(&ino).into_iter().flat_map(BTreeMap::values);
+        let names_in = names_in.flatten().map(|step| step.effect);
+        let lens = file.lens.iter().map(|step| step.effect);
+        file.names.iter().copied().chain(lens).chain(names_in).collect()
     }
 
     fn rename(
@@ -250,37 +305,105 @@ impl<'a> Builder<'a> {
             needs.extend(cut.map(|step| step.effect));
         }
         let chained = self.effects.model.names == Names::Everything;
+        let is_new = self.is_new(ino, block);
+        let any_of = self.effects.files[ino.index()].any_of;
+        let is_first = any_of.is_some() && self.pending(ino, block).next().is_none();
         let effect = self.add(call, Kind::Data { ino, block }, chained, needs);
-        self.file(ino).blocks.entry(block).or_default().push(BlockStep { effect, content });
+        let file = self.file(ino);
+        file.blocks.entry(block).or_default().push(BlockStep { effect, content });
+        if is_new {
+            file.fresh.push((block, effect));
+        }
+        if let Some(any_of) = any_of {
+            let any_of = &mut self.effects.lens_of[any_of];
+            if is_first { &mut any_of.any } else { &mut any_of.later }.push(effect);
+        }
+    }
+
+    /// The last truncation that took a whole block.
+    fn cut_off(&self, ino: Ino, block: u32) -> Option<EffectId> {
+        let from = u64::from(block) * BLOCK as u64;
+        let file = &self.effects.files[ino.index()];
+        let lens = file.lens.iter().filter(|_| file.has_cuts);
+        lens.rev().find(|step| step.cuts && step.len <= from).map(|step| step.effect)
+    }
+
+    /// Whether a block has no place of its own before it is written now.
+    fn is_new(&self, ino: Ino, block: u32) -> bool {
+        let last = self.effects.files[ino.index()].block(block).last();
+        match (last, self.cut_off(ino, block)) {
+            (Some(last), cut) => cut > Some(last.effect) || last.content == BlockId::HOLE,
+            (None, Some(_)) => true,
+            (None, None) => self.history.base.is_hole(ino, block) == Some(true),
+        }
+    }
+
+    /// The versions of a block that are not durable, since it was last cut off.
+    fn pending(&self, ino: Ino, block: u32) -> impl Iterator<Item = EffectId> + '_ {
+        let cut = self.cut_off(ino, block);
+        let steps = self.effects.files[ino.index()].block(block).iter().map(|step| step.effect);
+        let since = steps.filter(move |effect| Some(*effect) > cut);
+        since.filter(|effect| self.effects.list[*effect as usize].floor == NEVER)
     }
 
     /// A length that a write brings, which ends in a block.
     fn len(&mut self, call: u32, ino: Ino, block: u32, len: u64) {
         let model = self.effects.model;
         let mut needs = self.last_len(ino);
-        let file = &self.effects.files[ino.index()];
         let (in_chain, wants) = match model.len {
             Len::Float(wants) => (model.names == Names::Everything, wants),
             Len::Chain(wants) => (true, wants),
         };
         let journalled = model.append == Append::AsName && self.below_floor(ino, block);
+        let wants = if journalled { Needs::Nothing } else { wants };
+        let file = self.file(ino);
         match wants {
-            _ if journalled => {}
-            Needs::Nothing => {}
-            Needs::All => {
-                let new = file.blocks.range(..=block).filter_map(|(_, steps)| steps.first());
-                needs.extend(new.map(|step| step.effect));
-            }
+            Needs::Nothing | Needs::Some => {}
             Needs::Last => needs.extend(file.block(block).last().map(|step| step.effect)),
+            // Those that an earlier length needs come with it.
+            Needs::All => {
+                let new = file.fresh.extract_if(.., |(fresh, _)| *fresh <= block);
+                needs.extend(new.map(|(_, effect)| effect));
+            }
         }
         let effect = self.add(call, Kind::Len { ino, len }, in_chain || journalled, needs);
         self.len_step(ino, LenStep { effect, len, cuts: false });
+        if wants == Needs::Some {
+            self.need_any_of(ino, effect);
+        }
+    }
+
+    /// A length needs one of the blocks that are not durable.
+    fn need_any_of(&mut self, ino: Ino, len: EffectId) {
+        let any_of = match self.effects.files[ino.index()].any_of {
+            Some(any_of) => any_of,
+            None => {
+                let mut made = AnyOf { dropped: NEVER, ..AnyOf::default() };
+                for block in self.effects.files[ino.index()].blocks.keys() {
+                    let mut pending = self.pending(ino, *block);
+                    made.any.extend(pending.next());
+                    made.later.extend(pending);
+                }
+                self.effects.lens_of.push(made);
+                let last = self.effects.lens_of.len() - 1;
+                *self.file(ino).any_of.insert(last)
+            }
+        };
+        self.effects.lens_of[any_of].lens.push(len);
     }
 
     fn set_len(&mut self, call: u32, ino: Ino, old_len: u64, len: u64) {
         let needs = self.last_len(ino);
         let effect = self.add(call, Kind::SetLen { ino, len }, self.names_chained(), needs);
         self.len_step(ino, LenStep { effect, len, cuts: len < old_len });
+        let file = self.file(ino);
+        if len < old_len {
+            file.fresh.retain(|(block, _)| u64::from(*block) * (BLOCK as u64) < len);
+        }
+        // Who has the new length needs no block for the ones before it.
+        if let Some(any_of) = file.any_of.take() {
+            self.effects.lens_of[any_of].any.push(effect);
+        }
     }
 
     fn last_len(&self, ino: Ino) -> Vec<EffectId> {
@@ -298,212 +421,5 @@ impl<'a> Builder<'a> {
         let durable = |step: &BlockStep| self.effects.list[step.effect as usize].floor != NEVER;
         self.effects.files[ino.index()].block(block).iter().any(durable)
             || self.history.base.is_hole(ino, block) == Some(false)
-    }
-
-    // Returns.
-
-    /// A call returns. What that makes durable, or drops, is of calls that had returned when it was
-    /// made; of a write, its own.
-    pub(super) fn returned(&mut self, at: u32) {
-        let call = &self.history.calls[at as usize];
-        let Some(returned) = call.returned else { return };
-        let own = self.own[at as usize].clone();
-        let covered = Covered { called: call.called, end: own.start, returned };
-        match (&call.what, call.result) {
-            (_, Ok(_)) if !call.honest => {}
-            (What::Sync { ino, kind }, Ok(_)) => {
-                self.raise_file(*ino, covered);
-                self.raise_names(*ino, self.raise_of(*kind), covered);
-            }
-            (What::SyncRange { ino, offset, len, kind }, Ok(_)) => {
-                self.raise_range(*ino, *offset..offset.saturating_add(*len), covered);
-                self.raise_names(*ino, self.raise_of(*kind), covered);
-            }
-            (What::SyncDir { ino }, Ok(_)) => self.raise_dir(*ino, covered),
-            (What::SyncEverything, Ok(_)) => self.raise_all(covered),
-            (What::Write { ino, sync, .. }, Ok(_)) => {
-                let kind = match sync {
-                    WriteSync::No => return,
-                    WriteSync::Data => SyncKind::Data,
-                    WriteSync::All => SyncKind::All,
-                };
-                for effect in own.clone() {
-                    self.raise(effect, returned);
-                }
-                // It covers itself.
-                let covered = Covered { called: returned.next(), end: own.end, returned };
-                self.raise_names(*ino, self.raise_of(kind), covered);
-            }
-            (What::Sync { ino, .. }, Err(_)) => self.drop_data(*ino, 0..u32::MAX, covered),
-            (What::SyncRange { ino, offset, len, .. }, Err(_)) => {
-                let blocks = blocks_of(*offset..offset.saturating_add(*len));
-                self.drop_data(*ino, blocks, covered);
-            }
-            (What::Write { ino, sync: WriteSync::Data | WriteSync::All, .. }, Err(_)) => {
-                self.drop_own(*ino, own, returned);
-            }
-            _ => {}
-        }
-    }
-
-    fn raise_of(&self, kind: SyncKind) -> Raise {
-        match kind {
-            SyncKind::Data => self.effects.model.datasync,
-            SyncKind::All => self.effects.model.sync,
-        }
-    }
-
-    /// Whether a sync covers an effect.
-    fn covers(&self, covered: Covered, effect: EffectId) -> bool {
-        let call = self.effects.list[effect as usize].call;
-        let returned = self.history.calls[call as usize].returned;
-        effect < covered.end && returned.is_some_and(|returned| returned < covered.called)
-    }
-
-    /// Makes an effect durable, with what it needs.
-    fn raise(&mut self, effect: EffectId, at: At) {
-        let mut left = vec![(effect, true)];
-        while let Some((id, asked)) = left.pop() {
-            let known = &mut self.effects.list[id as usize];
-            if known.floor <= at {
-                continue;
-            }
-            if known.dropped == NEVER || asked {
-                known.floor = at;
-            }
-            left.extend(self.effects.needs[id as usize].iter().map(|need| (*need, false)));
-        }
-    }
-
-    /// The data and the length of a file.
-    fn raise_file(&mut self, ino: Ino, covered: Covered) {
-        let file = &self.effects.files[ino.index()];
-        let newest = |steps: &Vec<BlockStep>| {
-            let mut effects = steps.iter().rev().map(|step| step.effect);
-            effects.find(|effect| self.is_pending(covered, *effect))
-        };
-        let mut lens = file.lens.iter().rev().map(|step| step.effect);
-        let len = lens.find(|effect| self.is_pending(covered, *effect));
-        let raised: Vec<_> = file.blocks.values().filter_map(newest).chain(len).collect();
-        for effect in raised {
-            self.raise(effect, covered.returned);
-        }
-    }
-
-    /// The data of a range of a file, and the lengths that writes of that range brought.
-    fn raise_range(&mut self, ino: Ino, bytes: Range<u64>, covered: Covered) {
-        let file = &self.effects.files[ino.index()];
-        let blocks = file.blocks.range(blocks_of(bytes.clone())).map(|(_, steps)| steps);
-        let newest = |steps: &Vec<BlockStep>| {
-            let mut effects = steps.iter().rev().map(|step| step.effect);
-            effects.find(|effect| self.is_pending(covered, *effect))
-        };
-        let reached = |step: &&LenStep| bytes.start < step.len && step.len <= bytes.end;
-        let mut lens = file.lens.iter().rev().filter(reached).map(|step| step.effect);
-        let len = lens.find(|effect| self.is_pending(covered, *effect));
-        let raised: Vec<_> = blocks.filter_map(newest).chain(len).collect();
-        for effect in raised {
-            self.raise(effect, covered.returned);
-        }
-    }
-
-    /// Whether a sync covers an effect that no failed one has dropped.
-    fn is_pending(&self, covered: Covered, effect: EffectId) -> bool {
-        self.effects.list[effect as usize].dropped == NEVER && self.covers(covered, effect)
-    }
-
-    /// The names that the sync of a file raises.
-    fn raise_names(&mut self, ino: Ino, raise: Raise, covered: Covered) {
-        let file = &self.effects.files[ino.index()];
-        let is_covered = |effect: &EffectId| self.covers(covered, *effect);
-        let name = || file.names.iter().rev().copied().find(is_covered);
-        let len = || file.lens.iter().rev().map(|step| step.effect).find(is_covered);
-        let last = match raise {
-            Raise::Nothing => None,
-            Raise::ToLastNameOrLen => name().max(len()),
-            Raise::ToCreationOrLen => file.creation.filter(is_covered).max(len()),
-            Raise::AllBefore => return self.raise_all(covered),
-        };
-        if let Some(last) = last {
-            self.raise_chain(Covered { end: covered.end.min(last + 1), ..covered });
-        }
-    }
-
-    /// The one chain, as far as it is covered.
-    fn raise_chain(&mut self, covered: Covered) {
-        let is_last =
-            |id: &EffectId| self.effects.list[*id as usize].chained && self.covers(covered, *id);
-        if let Some(last) = (0..covered.end).rev().find(is_last) {
-            self.raise(last, covered.returned);
-        }
-    }
-
-    fn raise_all(&mut self, covered: Covered) {
-        for id in (0..covered.end).rev() {
-            if self.is_pending(covered, id) {
-                self.raise(id, covered.returned);
-            }
-        }
-    }
-
-    fn raise_dir(&mut self, dir: Ino, covered: Covered) {
-        match self.effects.model.sync_dir {
-            RaiseDir::AllNames => self.raise_chain(covered),
-            RaiseDir::AllBefore => self.raise_all(covered),
-            RaiseDir::NamesIn => {
-                let names = self.effects.names.get(&dir).into_iter().flat_map(BTreeMap::values);
-                let last = |steps: &Vec<NameStep>| {
-                    let mut effects = steps.iter().rev().map(|step| step.effect);
-                    effects.find(|effect| self.covers(covered, *effect))
-                };
-                let raised: Vec<_> = names.filter_map(last).collect();
-                for effect in raised {
-                    self.raise(effect, covered.returned);
-                }
-            }
-        }
-    }
-
-    /// A failed sync: its data are clean in the page cache, and no later sync covers them.
-    fn drop_data(&mut self, ino: Ino, blocks: Range<u32>, covered: Covered) {
-        let file = &self.effects.files[ino.index()];
-        let steps = file.blocks.range(blocks).flat_map(|(_, steps)| steps);
-        let dropped: Vec<_> = steps
-            .map(|step| step.effect)
-            .filter(|effect| self.is_pending(covered, *effect))
-            .collect();
-        for effect in dropped {
-            self.drop(effect, covered.returned);
-        }
-    }
-
-    /// The same for a write that was to be durable.
-    fn drop_own(&mut self, ino: Ino, own: Range<EffectId>, at: At) {
-        for effect in own {
-            let kind = self.effects.list[effect as usize].kind;
-            if matches!(kind, Kind::Data { ino: of, .. } if of == ino) {
-                self.drop(effect, at);
-            }
-        }
-    }
-
-    fn drop(&mut self, effect: EffectId, at: At) {
-        let effect = &mut self.effects.list[effect as usize];
-        if effect.floor == NEVER && effect.dropped == NEVER {
-            effect.dropped = at;
-        }
-    }
-
-    /// Pages of failed syncs that the page cache forgot.
-    fn evict(&mut self, ino: Ino, blocks: &[u32], at: At) {
-        let Effects { files, list, .. } = &mut self.effects;
-        for block in blocks {
-            for step in files[ino.index()].block(*block) {
-                let effect = &mut list[step.effect as usize];
-                if effect.dropped != NEVER && effect.floor == NEVER {
-                    effect.evicted = effect.evicted.min(at);
-                }
-            }
-        }
     }
 }

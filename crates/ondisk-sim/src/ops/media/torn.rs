@@ -1,7 +1,7 @@
 //! Blocks that a cut caught half-way: each sector on its own.
 //!
 //! Invariant: a sector once decided stays; a block is torn only among the contents that it could
-//! have had whole.
+//! have had whole; and what is there because something needs it is whole.
 
 use super::block::{Candidate, Found};
 use super::*;
@@ -66,6 +66,8 @@ impl Media {
         block: u32,
         candidates: &[Candidate],
     ) {
+        let from = self.whole(store, at, ino, block, candidates);
+        let candidates = &candidates[from..];
         let mut contents: Vec<(BlockId, Option<EffectId>)> = Vec::new();
         for candidate in candidates {
             let content = match candidate.content {
@@ -82,6 +84,42 @@ impl Media {
         contents.truncate(usize::from(u16::MAX));
         let torn = Torn { contents, sectors: [None; SECTORS] };
         self.strata[at].pins.insert((ino, block), Pin::Torn(torn));
+    }
+
+    /// Decides from which candidate on the block is torn: that one was written whole, and whatever
+    /// else needs a later one is lost.
+    fn whole(
+        &mut self,
+        store: &Store,
+        at: usize,
+        ino: Ino,
+        block: u32,
+        candidates: &[Candidate],
+    ) -> usize {
+        let stratum = &self.strata[at];
+        let needed = |candidate: &Candidate| {
+            // Nobody waits for what a sync dropped.
+            let awaited = candidate.effect.filter(|effect| stratum.is(*effect) != State::Loose);
+            let by = awaited.map(|effect| stratum.effects.needed_outside_block(effect));
+            let is_open = |effect: &EffectId| stratum.is(*effect) == State::Open;
+            by.into_iter().flatten().filter(is_open).collect::<Vec<_>>()
+        };
+        let needed: Vec<Vec<EffectId>> = candidates.iter().map(needed).collect();
+        let mut starts: Vec<usize> = (0..candidates.len())
+            .filter(|from| *from == 0 || !needed[*from].is_empty())
+            .filter(|from| self.may_tear(store, at, &candidates[*from..]))
+            .collect();
+        starts.dedup_by_key(|from| candidates[*from].effect);
+        let picked = self.chooser().decide(Question::Block { ino, block }, starts.len());
+        let from = starts.get(picked).copied().unwrap_or(0);
+        let stratum = &mut self.strata[at];
+        if let Some(effect) = candidates[from].effect {
+            stratum.keep(effect);
+        }
+        for later in needed[from + 1..].iter().flatten() {
+            stratum.lose(*later);
+        }
+        from
     }
 
     /// What a range of a torn block holds.
@@ -106,8 +144,7 @@ impl Media {
             let picked = answers[self.chooser().decide(question, answers.len())];
             torn.sectors[sector] = Some(picked);
             if let Some(effect) = torn.contents[usize::from(picked)].1 {
-                let stratum = &mut self.strata[at];
-                stratum.effects.keep(&mut stratum.states, effect);
+                self.strata[at].keep(effect);
             }
         }
         self.strata[at].torn.insert((ino, block), torn.sectors);

@@ -8,14 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::kernel::{Kernel, Open, Refused};
-use super::user_buffer::UserBuffer;
+use super::user_buffer::{Close, Profile, UserBuffer};
 use super::{Errno, OpenHow, RelPath, TaskName};
 use crate::ops::history::{Ino, SyncKind};
 use crate::ops::verdict::InBuffer;
 
 /// All that the tasks of one process have open.
 #[derive(Debug, Default)]
-pub(super) struct Descriptions(BTreeMap<(TaskName, RelPath), Slot>);
+pub(super) struct Descriptions {
+    slots: BTreeMap<(TaskName, RelPath), Slot>,
+    profile: Profile,
+}
 
 #[derive(Debug)]
 enum Slot {
@@ -33,7 +36,8 @@ struct Buffered {
 impl Buffered {
     fn flush(&mut self, by: &mut Caller<'_>) -> Done {
         let Self { open, buffer } = self;
-        buffer.flush(&mut |bytes| by.kernel.write(open, by.name, bytes))
+        buffer.flush();
+        buffer.spill(&mut |bytes| by.kernel.write(open, by.name, bytes))
     }
 }
 
@@ -53,24 +57,28 @@ impl<'a> Caller<'a> {
 type Done<T = ()> = Result<T, Refused>;
 
 impl Descriptions {
+    pub(super) fn new(profile: Profile) -> Self {
+        Self { profile, ..Self::default() }
+    }
+
     pub(super) fn open(&mut self, mut by: Caller<'_>, how: &OpenHow) -> Done {
         self.make(&mut by, how)
     }
 
     fn make(&mut self, by: &mut Caller<'_>, how: &OpenHow) -> Done {
         let open = by.kernel.open(by.name, how)?;
-        let slot = Slot::Open(Box::new(Buffered { open, buffer: UserBuffer::default() }));
-        self.0.insert((by.task.clone(), by.name.clone()), slot);
+        let slot = Slot::Open(Box::new(Buffered { open, buffer: UserBuffer::new(self.profile) }));
+        self.slots.insert((by.task.clone(), by.name.clone()), slot);
         Ok(())
     }
 
     /// What the task has open by that name; opened for reading and writing where it never was.
     fn get(&mut self, by: &mut Caller<'_>) -> Done<&mut Buffered> {
         let key = (by.task.clone(), by.name.clone());
-        if !self.0.contains_key(&key) {
+        if !self.slots.contains_key(&key) {
             self.make(by, &OpenHow::default())?;
         }
-        match self.0.get_mut(&key) {
+        match self.slots.get_mut(&key) {
             Some(Slot::Open(buffered)) => Ok(buffered),
             Some(Slot::Closed) | None => Err(Errno::Badf.into()),
         }
@@ -82,9 +90,11 @@ impl Descriptions {
         if let Some(at) = at {
             buffered.flush(&mut by)?;
             buffered.open.offset = at;
+            buffered.buffer.sought();
         }
         let Buffered { open, buffer } = buffered;
-        buffer.write(bytes, &mut |bytes| by.kernel.write(open, by.name, bytes))
+        buffer.write(bytes);
+        buffer.spill(&mut |bytes| by.kernel.write(open, by.name, bytes))
     }
 
     /// Past the buffer.
@@ -103,13 +113,15 @@ impl Descriptions {
         self.get(&mut by)?.flush(&mut by)
     }
 
-    /// Flushes, and nobody learns whether that failed: a drop has no result.
+    /// Flushes; whether anybody learns that that failed is the library's way.
     pub(super) fn close(&mut self, mut by: Caller<'_>) -> Done {
-        let flushed = self.get(&mut by)?.flush(&mut by);
-        self.0.insert((by.task.clone(), by.name.clone()), Slot::Closed);
+        let buffered = self.get(&mut by)?;
+        let close = buffered.buffer.profile().close;
+        let flushed = buffered.flush(&mut by);
+        self.slots.insert((by.task.clone(), by.name.clone()), Slot::Closed);
         match flushed {
-            Err(Refused::Full) => Err(Refused::Full),
-            Err(Refused::Errno(_)) | Ok(()) => Ok(()),
+            Err(Refused::Errno(_)) if close == Close::Swallows => Ok(()),
+            told => told,
         }
     }
 
@@ -135,7 +147,7 @@ impl Descriptions {
 
     /// The file that a task has open by a name.
     pub(super) fn file(&self, task: &TaskName, name: &RelPath) -> Option<Ino> {
-        match self.0.get(&(task.clone(), name.clone())) {
+        match self.slots.get(&(task.clone(), name.clone())) {
             Some(Slot::Open(buffered)) => Some(buffered.open.ino),
             Some(Slot::Closed) | None => None,
         }
@@ -143,7 +155,7 @@ impl Descriptions {
 
     /// What all tasks wrote and is in user buffers still.
     pub(super) fn in_buffers(&self) -> Vec<InBuffer> {
-        let slots = self.0.iter().filter_map(|((task, _), slot)| match slot {
+        let slots = self.slots.iter().filter_map(|((task, _), slot)| match slot {
             Slot::Open(buffered) => Some((task, &**buffered)),
             Slot::Closed => None,
         });
@@ -157,6 +169,6 @@ impl Descriptions {
 
     /// The process is dead: its buffers are gone, its descriptions closed by the kernel.
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.slots.clear();
     }
 }

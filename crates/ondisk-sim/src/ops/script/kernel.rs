@@ -82,7 +82,9 @@ impl Kernel {
     pub(super) fn settle(&mut self) {
         let modes = self.fs.lock().modes();
         self.fs = self.fs.settled();
-        self.fs.lock().set_modes(&modes);
+        let mut live = self.fs.lock();
+        live.set_modes(&modes);
+        live.know_all();
     }
 
     /// Orders the failure of a next call.
@@ -128,6 +130,7 @@ impl Kernel {
             }
             Err(error) => return Err(error.into()),
         };
+        live.know(ino, &Arc::from(path));
         drop(live);
         self.remember(ino)?;
         Ok(Open {

@@ -15,7 +15,8 @@ use super::descriptions::{Caller, Descriptions};
 use super::error::{RunError, Stage};
 use super::kernel::{Kernel, Refused};
 use super::{
-    Act, Call, Death, Errno, Expected, OpenFlag, Place, RelPath, Script, Setup, Step, TaskName,
+    Act, Call, Death, Errno, Expected, OpenFlag, Place, Profile, RelPath, Script, Setup, Step,
+    TaskName,
 };
 use crate::ops::history::{History, SyncKind};
 use crate::ops::image::Image;
@@ -145,11 +146,19 @@ impl Run {
 }
 
 impl Script {
-    /// Carries the script out on a [`MemFs`](crate::MemFs).
+    /// Carries the script out on a [`MemFs`](crate::MemFs), as a program in Rust would.
     ///
     /// # Errors
     /// What the operations level cannot tell. Never a call's own failure: that is a [`Note`].
     pub fn run(&self, drive: Drive) -> Result<Run, RunError> {
+        self.run_as(drive, Profile::default())
+    }
+
+    /// The same by a program whose library buffers in its own way.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run).
+    pub fn run_as(&self, drive: Drive, profile: Profile) -> Result<Run, RunError> {
         let run = Run {
             files: check(self)?,
             kernel: Kernel::new(),
@@ -160,10 +169,10 @@ impl Script {
             notes: Vec::new(),
             unnoted: 0,
         };
-        let (open, ledger) = (Descriptions::default(), Ledger::new());
+        let (open, ledger) = (Descriptions::new(profile), Ledger::new());
         let mut runner = Runner { run, open, ledger };
         self.durable.iter().try_for_each(|setup| runner.set_up(setup))?;
-        (runner.open, runner.ledger) = (Descriptions::default(), Ledger::new());
+        (runner.open, runner.ledger) = (Descriptions::new(profile), Ledger::new());
         runner.run.kernel.settle();
         // A crash of the kernel leaves to the drive what it took, whether it lies or not.
         let cut = matches!(last_act(&self.steps), Some(Act::Die(Death::Cut)));

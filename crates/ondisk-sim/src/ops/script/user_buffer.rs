@@ -1,137 +1,300 @@
 //! Layer 1: the buffer that a program's library keeps for an open file, in the process's memory.
 //!
-//! Invariant: what it holds no other process has seen, and a `kill` loses it. Its rules are those
-//! of std's `BufWriter`, against which it is tested.
+//! Invariant: what it holds no other process has seen, and a `kill` loses it. Which `write(2)`
+//! calls it makes, and what becomes of its bytes when one of them fails, are those of the library
+//! that its [`Profile`] names: of std's `BufWriter`, against which it is tested, of glibc's `FILE`
+//! and of CPython's `open`, as they were seen to do it.
 //!
-//! Knows nothing of offsets and files: what spills is given to a sink, a `write(2)`.
+//! Knows nothing of offsets and files, and makes no call itself: an operation is begun, and then
+//! [`next`](UserBuffer::next) says what is to be written until there is nothing left.
 
-/// The buffer of one open file, profile `rust`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UserBuffer(Vec<u8>);
+use std::collections::VecDeque;
 
-impl UserBuffer {
-    /// Its size in bytes: `BufWriter`'s default.
-    pub(crate) const CAPACITY: usize = 8192;
+/// A library's way to buffer what is written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name, as options give it.
+    pub name: &'static str,
+    /// How many bytes the buffer holds.
+    pub size: usize,
+    /// How many bytes of text may wait in front of it, where text is kept apart.
+    pub text: Option<usize>,
+    /// When it spills.
+    pub spill: Spill,
+    /// What becomes of the bytes of a write that failed.
+    pub failed: Failed,
+    /// What a `close` does with the error of its flush.
+    pub close: Close,
+}
 
-    /// What it holds.
-    pub(crate) fn held(&self) -> Vec<u8> {
-        self.0.clone()
+/// When a buffer spills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spill {
+    /// What does not fit stays whole: the buffer is emptied first. New bytes of this number at
+    /// least go past it.
+    Whole(usize),
+    /// The buffer is filled to its last byte and emptied; then the largest multiple of its size
+    /// goes past it, and the rest stays.
+    Full,
+}
+
+/// What becomes of buffered bytes that could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// They stay, for the next flush.
+    Stay,
+    /// They are gone.
+    Gone,
+}
+
+/// What a `close` does with the error of its flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// Nobody learns of it: a drop has no result.
+    Swallows,
+    /// It is the result.
+    Tells,
+}
+
+/// What `st_blksize` says on the file systems told of here.
+const BLKSIZE: usize = 4096;
+/// The least size of CPython's buffer from 3.14 on.
+const LARGE: usize = 128 << 10;
+/// How much text CPython joins before it gives it on.
+const CHUNK: usize = 8192;
+
+impl Profile {
+    /// Rust's `BufWriter`.
+    pub const RUST: Self = Self {
+        name: "rust",
+        size: 8192,
+        text: None,
+        spill: Spill::Whole(8192),
+        failed: Failed::Stay,
+        close: Close::Swallows,
+    };
+    /// C's `FILE`, as glibc has it: of `st_blksize`, not of `BUFSIZ`.
+    pub const C: Self = Self {
+        name: "c",
+        size: BLKSIZE,
+        text: None,
+        spill: Spill::Full,
+        failed: Failed::Gone,
+        close: Close::Tells,
+    };
+    /// CPython's `open(f, "wb")` up to 3.13.
+    pub const PYTHON_3_13_BYTES: Self = Self::python("python3.13:bytes", BLKSIZE, None);
+    /// CPython's `open(f, "w")` up to 3.13: text waits in front of the buffer.
+    pub const PYTHON_3_13: Self = Self::python("python3.13", BLKSIZE, Some(CHUNK));
+    /// CPython's `open(f, "wb")` from 3.14 on.
+    pub const PYTHON_3_14_BYTES: Self = Self::python("python3.14:bytes", LARGE, None);
+    /// CPython's `open(f, "w")` from 3.14 on.
+    pub const PYTHON_3_14: Self = Self::python("python3.14", LARGE, Some(CHUNK));
+    /// All that there are.
+    pub const ALL: [Self; 6] = [
+        Self::RUST,
+        Self::C,
+        Self::PYTHON_3_13,
+        Self::PYTHON_3_13_BYTES,
+        Self::PYTHON_3_14,
+        Self::PYTHON_3_14_BYTES,
+    ];
+
+    const fn python(name: &'static str, size: usize, text: Option<usize>) -> Self {
+        let (spill, failed, close) = (Spill::Whole(size + 1), Failed::Stay, Close::Tells);
+        Self { name, size, text, spill, failed, close }
     }
 
-    /// What it holds.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Takes bytes: flushes first when they do not fit, and what fills the buffer alone goes past
-    /// it. On an error the new bytes are not taken, and of the old ones those stay that did not
-    /// get out.
-    pub(crate) fn write<E>(
-        &mut self,
-        new: &[u8],
-        sink: &mut dyn FnMut(&[u8]) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        if new.len() > Self::CAPACITY.saturating_sub(self.0.len()) {
-            self.flush(sink)?;
-        }
-        if new.len() >= Self::CAPACITY {
-            return write_all(new, sink).1;
-        }
-        self.0.extend_from_slice(new);
-        Ok(())
-    }
-
-    /// Gives all that it holds to the sink. On an error what did not get out stays.
-    pub(crate) fn flush<E>(
-        &mut self,
-        sink: &mut dyn FnMut(&[u8]) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        let (written, result) = write_all(&self.0, sink);
-        self.0.drain(..written);
-        result
+    /// The profile of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name == name)
     }
 }
 
-/// Writes until all is written or the sink fails or takes nothing; how much was written.
-fn write_all<E>(
-    mut bytes: &[u8],
-    sink: &mut dyn FnMut(&[u8]) -> Result<usize, E>,
-) -> (usize, Result<(), E>) {
-    let len = bytes.len();
-    while !bytes.is_empty() {
-        match sink(bytes) {
-            Ok(0) => break,
-            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-            Err(error) => return (len - bytes.len(), Err(error)),
+impl Default for Profile {
+    fn default() -> Self {
+        Self::RUST
+    }
+}
+
+/// The buffer of one open file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UserBuffer {
+    profile: Profile,
+    /// Text that waits in front of the buffer.
+    text: Vec<u8>,
+    held: Vec<u8>,
+    /// What is left to be done of the operation that was begun.
+    todo: VecDeque<Step>,
+    /// Whether the buffer was written to since it was made or sought: until then glibc takes
+    /// nothing into it that could go past it.
+    is_warm: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Write what is held.
+    Spill,
+    /// Write these, which were never held.
+    Past(Vec<u8>),
+    /// Take these in.
+    Hold(Vec<u8>),
+    /// Take these in as text.
+    Text(Vec<u8>),
+}
+
+impl UserBuffer {
+    pub(crate) fn new(profile: Profile) -> Self {
+        Self { profile, ..Self::default() }
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// What it holds, in the order in which it would be written.
+    pub(crate) fn held(&self) -> Vec<u8> {
+        [self.held.as_slice(), self.text.as_slice()].concat()
+    }
+
+    /// Begins to take bytes.
+    pub(crate) fn write(&mut self, new: &[u8]) {
+        let Some(chunk) = self.profile.text else {
+            self.plan(new.to_vec(), self.held.len());
+            return;
+        };
+        let mut waiting = std::mem::take(&mut self.text);
+        let mut held = self.held.len();
+        // What waits is never joined to more than a chunk.
+        if waiting.len() + new.len() > chunk {
+            held = self.plan(std::mem::take(&mut waiting), held);
+        }
+        waiting.extend_from_slice(new);
+        if waiting.len() >= chunk {
+            self.plan(waiting, held);
+        } else {
+            self.todo.push_back(Step::Text(waiting));
         }
     }
-    (len - bytes.len(), Ok(()))
+
+    /// Begins to write all that it holds; a `close` does the same.
+    pub(crate) fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.text);
+        self.plan(waiting, self.held.len());
+        self.todo.push_back(Step::Spill);
+    }
+
+    /// The file was sought, after a flush.
+    pub(crate) fn sought(&mut self) {
+        self.is_warm = false;
+    }
+
+    /// Plans how bytes go into the buffer when it holds so many; gives how many it holds then.
+    fn plan(&mut self, new: Vec<u8>, held: usize) -> usize {
+        let size = self.profile.size;
+        if new.is_empty() {
+            return held;
+        }
+        match self.profile.spill {
+            Spill::Whole(past) => {
+                let fits = new.len() <= size.saturating_sub(held);
+                if !fits {
+                    self.todo.push_back(Step::Spill);
+                }
+                let held = if fits { held } else { 0 };
+                if new.len() >= past {
+                    self.todo.push_back(Step::Past(new));
+                    return held;
+                }
+                let held = held + new.len();
+                self.todo.push_back(Step::Hold(new));
+                held
+            }
+            Spill::Full => {
+                let room = if self.is_warm { size.saturating_sub(held) } else { 0 };
+                self.is_warm = true;
+                let (fill, rest) = new.split_at(room.min(new.len()));
+                self.todo.push_back(Step::Hold(fill.to_vec()));
+                if rest.is_empty() {
+                    return held + fill.len();
+                }
+                let (past, rest) = rest.split_at(rest.len() - rest.len() % size);
+                let steps = [Step::Spill, Step::Past(past.to_vec()), Step::Hold(rest.to_vec())];
+                self.todo.extend(steps);
+                rest.len()
+            }
+        }
+    }
+
+    /// What the next `write(2)` of the operation is given; `None` when the operation is done.
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        loop {
+            match self.todo.front()? {
+                Step::Spill if self.held.is_empty() => {}
+                Step::Past(bytes) if bytes.is_empty() => {}
+                Step::Spill => return Some(&self.held),
+                Step::Past(_) => break,
+                Step::Hold(_) | Step::Text(_) => {}
+            }
+            match self.todo.pop_front()? {
+                Step::Hold(bytes) => self.held.extend(bytes),
+                Step::Text(bytes) => self.text = bytes,
+                Step::Spill | Step::Past(_) => {}
+            }
+        }
+        match self.todo.front() {
+            Some(Step::Past(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// That `write(2)` has taken so many bytes.
+    pub(crate) fn wrote(&mut self, taken: usize) {
+        let Self { todo, held, profile, .. } = self;
+        let (bytes, is_new) = match todo.front_mut() {
+            Some(Step::Spill) => (held, false),
+            Some(Step::Past(bytes)) => (bytes, true),
+            Some(Step::Hold(_) | Step::Text(_)) | None => return,
+        };
+        bytes.drain(..taken.min(bytes.len()));
+        // CPython takes in what a short write has left, once it fits.
+        let joins = matches!(profile.spill, Spill::Whole(past) if past > profile.size);
+        if is_new && joins && bytes.len() <= profile.size {
+            let rest = std::mem::take(bytes);
+            todo.push_front(Step::Hold(rest));
+        }
+        if taken == 0 {
+            self.failed();
+        }
+    }
+
+    /// That `write(2)` has failed: the operation is over.
+    pub(crate) fn failed(&mut self) {
+        let was_held = matches!(self.todo.front(), Some(Step::Spill));
+        if was_held && self.profile.failed == Failed::Gone {
+            self.held.clear();
+        }
+        self.todo.clear();
+    }
+
+    /// Carries out the operation that was begun, with a sink that answers at once.
+    pub(super) fn spill<E>(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        while let Some(bytes) = self.next() {
+            match sink(bytes) {
+                Ok(taken) => self.wrote(taken),
+                Err(error) => {
+                    self.failed();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{self, BufWriter, Write};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// A sink that takes at most `most` bytes a call, fails its `fails`-th call, and remembers.
-    #[derive(Clone, Debug, PartialEq)]
-    struct Sink {
-        most: usize,
-        fails: usize,
-        calls: Vec<usize>,
-        bytes: Vec<u8>,
-    }
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.calls.push(bytes.len());
-            if self.calls.len() == self.fails {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            let taken = bytes.len().min(self.most);
-            self.bytes.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn lengths() -> impl Strategy<Value = usize> {
-        prop_oneof![0..40_usize, 4000..4200_usize, 8180..8200_usize, 16000..20000_usize]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
-        /// The same writes and flushes make the same `write(2)` calls as std's `BufWriter` makes.
-        #[test]
-        fn spills_as_the_standard_library_does(
-            writes in prop::collection::vec((lengths(), any::<bool>()), 1..20),
-            most in prop_oneof![Just(usize::MAX), 1000..9000_usize],
-            fails in 0..8_usize,
-        ) {
-            let sink = Sink { most, fails, calls: Vec::new(), bytes: Vec::new() };
-            let mut theirs = BufWriter::with_capacity(UserBuffer::CAPACITY, sink.clone());
-            let (mut ours, mut sink) = (UserBuffer::default(), sink);
-            for (n, (len, flush)) in writes.into_iter().enumerate() {
-                let bytes = vec![b'a' + u8::try_from(n).unwrap(); len];
-                let mut write = |bytes: &[u8]| sink.write(bytes);
-                let ok = ours.write(&bytes, &mut write).is_ok();
-                prop_assert_eq!(ok, theirs.write_all(&bytes).is_ok());
-                if flush {
-                    prop_assert_eq!(ours.flush(&mut write).is_ok(), theirs.flush().is_ok());
-                }
-                prop_assert_eq!(&sink, theirs.get_ref());
-                prop_assert_eq!(&ours.0, theirs.buffer());
-            }
-        }
-    }
-}
+mod tests;

@@ -30,12 +30,63 @@ impl Brute {
                     fates[*effect] = Fate::Kept;
                 }
             }
-            let is = |effect: usize| fates.get(effect).is_some_and(|fate| fate.is_there());
-            if needs.iter().all(|(later, earlier)| !is(*later) || is(*earlier)) {
+            let is = |effect: usize| is_there(&fates, effect);
+            let closed = needs.iter().all(|(later, earlier)| !is(*later) || is(*earlier));
+            let whole = self.has_whole_commits(made, &is);
+            let lens = (0..there).filter(|at| fates[*at] == Fate::Kept);
+            if closed && whole && lens.clone().all(|at| self.has_its_block(at, returned, &is)) {
+                for (later, earlier) in &needs {
+                    let is_needed = is_there(&fates, *later) && !self.same_block(*later, *earlier);
+                    if is_needed && fates.get(*earlier) == Some(&Fate::Kept) {
+                        fates[*earlier] = Fate::Whole;
+                    }
+                }
                 self.expand(&fates, &mut images)?;
             }
         }
         Some(images)
+    }
+
+    fn same_block(&self, one: usize, other: usize) -> bool {
+        match (&self.made[one].effect, &self.made[other].effect) {
+            (Effect::Data { ino: i, block: b, .. }, Effect::Data { ino: j, block: c, .. }) => {
+                (i, b) == (j, c)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the links that are there are those of the calls up to some one, and besides only
+    /// such as stand apart.
+    fn has_whole_commits(&self, made: usize, is: &impl Fn(usize) -> bool) -> bool {
+        let links = || (0..self.made.len()).filter(|at| self.is_link(*at));
+        let is_apart = |at: usize| self.made[at].apart.is_some_and(|op| op < made);
+        !self.has_commits()
+            || (0..=made).any(|end| {
+                let behind = |at: usize| self.made[at].op >= end;
+                links().all(|at| if behind(at) { !is(at) || is_apart(at) } else { is(at) })
+            })
+    }
+
+    /// Whether a length that needs some block has one.
+    fn has_its_block(&self, len: usize, returned: usize, is: &impl Fn(usize) -> bool) -> bool {
+        let (Len::Float(needs) | Len::Chain(needs)) = self.model.len;
+        let Effect::Len { ino, journalled: false, .. } = self.made[len].effect else { return true };
+        if needs != Needs::Some {
+            return true;
+        }
+        let set = |made: &Made| matches!(made.effect, Effect::SetLen { ino: i, .. } if i == ino);
+        let next = self.made[len..].iter().position(set).map(|after| len + after);
+        let end = next.unwrap_or(self.made.len());
+        next.is_some_and(is)
+            || (0..end).any(|at| {
+                let made = &self.made[at];
+                let Effect::Data { ino: i, block, .. } = made.effect else { return false };
+                let was_durable = made.floor.is_some_and(|op| op < self.made[len].op);
+                let is_dropped = made.dropped.is_some_and(|op| op < returned);
+                let gone = at < len && self.is_cut_off(ino, block, at..len);
+                i == ino && !was_durable && !gone && (is(at) || is_dropped)
+            })
     }
 
     /// All images of one set of effects: every fill and tear.
@@ -137,7 +188,7 @@ impl Brute {
                             missing = true;
                             continue;
                         }
-                        Fate::Floor => versions.clear(),
+                        Fate::Floor | Fate::Whole => versions.clear(),
                         Fate::Kept => {}
                     }
                     versions.push(Some(content.clone()));
@@ -197,6 +248,10 @@ impl Brute {
         shown.extend(torn);
         Some(shown)
     }
+}
+
+fn is_there(fates: &[Fate], effect: usize) -> bool {
+    fates.get(effect).is_some_and(|fate| fate.is_there())
 }
 
 /// A version after a cut to so many bytes of it.

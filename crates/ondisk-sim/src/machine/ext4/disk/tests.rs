@@ -1,10 +1,10 @@
 //! What is written is read; what is damaged is found; what was not committed did not happen.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod damage;
 mod life;
 mod media;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use life::{Life, steps};

@@ -183,7 +183,7 @@ impl Life {
 
     fn name_of(name: u8) -> Box<[u8]> {
         // Some long ones, so that the root gets a second block.
-        let len = 1 + usize::from(name % 7) * 40;
+        let len = 120 + usize::from(name % 7) * 20;
         format!("{name:03}").bytes().chain(std::iter::repeat_n(b'x', len)).collect()
     }
 
