@@ -46,11 +46,8 @@ pub use errno::Errno;
 pub use error::{ParseError, Problem, RunError, Stage};
 pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
 pub use run::{Answer, Drive, Expectation, Note, Run};
-<<<<<<< HEAD
 pub(crate) use user_buffer::UserBuffer;
-=======
 pub use user_buffer::{Close, Failed, Profile, Spill};
->>>>>>> main
 pub use value::{BadPath, Piece, RelPath, Value};
 
 /// A script: what is there at first, and the steps of the story.
