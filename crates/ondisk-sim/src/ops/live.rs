@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ondisk_fs::BLOCK;
@@ -193,6 +193,20 @@ impl Live {
     /// Notes the path by which an inode was reached, for stories: the first one is kept.
     pub(super) fn know(&mut self, ino: Ino, path: &Arc<Path>) {
         self.nodes[ino.index()].path.get_or_insert_with(|| Arc::clone(path));
+    }
+
+    /// Notes the paths of all that is there.
+    pub(super) fn know_all(&mut self) {
+        let mut left = vec![(PathBuf::new(), Ino::ROOT)];
+        while let Some((path, dir)) = left.pop() {
+            for (name, ino) in self.list(dir) {
+                let path = path.join(&*name);
+                self.know(ino, &Arc::from(path.as_path()));
+                if self.node(ino).is == Is::Dir {
+                    left.push((path, ino));
+                }
+            }
+        }
     }
 
     /// The permission bits of all inodes.
