@@ -2,11 +2,11 @@
 //!
 //! Invariant: no state of the dead machine is in here but the drive's flash.
 
+use super::Death;
 use super::arena::Arena;
+use super::choice::Chooser;
 use super::config::{Config, Mount};
 use super::digest::Digest;
-use super::Death;
-use super::choice::Chooser;
 use super::ids::{BlockId, EventId, Lba, Ns};
 use super::layer::Layer;
 use super::sim::Sim;
@@ -14,7 +14,18 @@ use super::ssd::{Flash, Ssd};
 use super::whole::Machine;
 use crate::ops::{At, Image};
 
-pub use super::ext4::disk::MountError;
+pub use super::ext4::disk::{FormatError, MountError};
+
+/// Why a machine does not start.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its drive cannot be formatted.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// Its file system cannot be mounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
 
 /// A moment of a machine, kept so that it can die there later.
 #[derive(Clone, Debug)]
@@ -71,7 +82,7 @@ impl Media {
     ///
     /// # Errors
     /// When they do not fit.
-    pub fn format(config: Config, base: &Image) -> Result<Self, MountError> {
+    pub fn format(config: Config, base: &Image) -> Result<Self, FormatError> {
         let mut arena = Arena::new();
         let blocks = match &config.mount {
             Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena)?,
@@ -92,7 +103,7 @@ impl Media {
         }
         let Self { flash, arena, .. } = self;
         let loaded = super::ext4::disk::recover(&|lba| flash.peek(lba), arena)?;
-        Ok(super::ext4::disk::image(&loaded, &|lba| flash.peek(lba), arena))
+        super::ext4::disk::image(&loaded, &|lba| flash.peek(lba), arena)
     }
 
     /// Switches the machine on, and waits until the file system is mounted.

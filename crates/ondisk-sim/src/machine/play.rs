@@ -15,14 +15,12 @@ use super::choice::{Choice, Chooser, Seeded};
 use super::config::Config;
 use super::event::{Event, Kind, Layer};
 use super::ids::{EventId, Fd, Ns, OpId, TaskId};
-use super::media::{Media, MountError};
+use super::media::{Media, MountError, StartError};
 use super::message::{Reply, Request};
 use super::sim::Sim;
 use super::{Death, Errno};
 use crate::ops::digest::mix2;
-use crate::ops::script::{
-    Act, Answer, Expectation, Note, Profile, RunError, Script, Step,
-};
+use crate::ops::script::{Act, Answer, Expectation, Note, Profile, RunError, Script, Step};
 use crate::ops::verdict::{Claim, Ledger, TooMuch};
 use crate::ops::{At, History, Image, MemFs};
 
@@ -53,7 +51,7 @@ pub enum PlayError {
     Script(#[from] RunError),
     /// What is to be there at first is not mounted.
     #[error("the machine does not start: {0}")]
-    Mount(#[from] MountError),
+    Start(#[from] StartError),
 }
 
 /// A script on its way.
@@ -66,12 +64,6 @@ pub struct Play {
     profile: Profile,
     ledger: Ledger,
     claims: Vec<Claim>,
-    /// Whether acknowledgements spoke for more bytes than are kept, so that claims are missing.
-    #[must_use]
-    pub fn too_much(&self) -> bool {
-        self.too_much
-    }
-
     /// By claim: the event of its acknowledgement.
     acked: Vec<EventId>,
     expected: Vec<Expectation>,
@@ -80,9 +72,6 @@ pub struct Play {
     /// Acknowledgements spoke for more bytes than are kept: their claims are not all there.
     too_much: bool,
     death: Option<Death>,
-    /// What the last death left, once that was asked.
-    left: Option<Media>,
-    /// What is on the files at the end of a run without a death of the kernel.
     seed: u64,
 }
 
@@ -135,7 +124,6 @@ impl Play {
             files: 0,
             too_much: false,
             death: None,
-            left: None,
             seed: stage.seed,
         })
     }
@@ -156,6 +144,12 @@ impl Play {
     #[must_use]
     pub fn claims(&self) -> &[Claim] {
         &self.claims
+    }
+
+    /// Whether acknowledgements spoke for more bytes than are kept, so that claims are missing.
+    #[must_use]
+    pub fn too_much(&self) -> bool {
+        self.too_much
     }
 
     /// By claim: the event of its acknowledgement.
@@ -218,7 +212,8 @@ impl Play {
             return false;
         }
         self.wake();
-        let ready: Vec<usize> = (0..self.tasks.len()).filter(|at| self.tasks[*at].ready()).collect();
+        let ready: Vec<usize> =
+            (0..self.tasks.len()).filter(|at| self.tasks[*at].ready()).collect();
         if let Some(last) = ready.len().checked_sub(1) {
             let at = match last {
                 0 => 0,
@@ -244,7 +239,7 @@ impl Play {
     fn wake(&mut self) {
         let now = self.sim.now();
         for at in 0..self.tasks.len() {
-            match &mut self.tasks[at].doing {
+            match &self.tasks[at].doing {
                 Doing::Sleeps(until) if *until <= now => self.tasks[at].doing = Doing::Nothing,
                 Doing::Waits(op, _) => {
                     let Some(answer) = self.sim.take(*op) else { continue };
@@ -294,7 +289,8 @@ impl Play {
 
     fn ack(&mut self, at: usize, text: &[u8], files: &[crate::ops::script::RelPath]) {
         let named: Vec<_> = files.iter().map(|path| files::path_of(path)).collect();
-        let buffers: Vec<_> = self.tasks.iter().flat_map(|task| task.files.held(&task.name)).collect();
+        let buffers: Vec<_> =
+            self.tasks.iter().flat_map(|task| task.files.held(&task.name)).collect();
         let name = Arc::clone(&self.tasks[at].name);
         let who = (&*name, text);
         let number = u32::try_from(self.acked.len()).unwrap_or(u32::MAX);

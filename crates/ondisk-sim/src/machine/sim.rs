@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::event::{Event, Kind, Layer};
 use super::ids::{EventId, Ns, OpId, TaskId};
 use super::machine_fs::MachineFs;
-use super::media::{Media, MountError, Shot};
+use super::media::{Media, Shot, StartError};
 use super::message::{Reply, Request};
 use super::whole::Machine;
 use super::{Death, Errno};
@@ -30,8 +30,8 @@ impl Sim {
     ///
     /// # Errors
     /// When the files do not fit on its drive.
-    pub fn new(config: Config, base: &Image, seed: u64) -> Result<Self, MountError> {
-        Media::format(config, base)?.mount(seed)
+    pub fn new(config: Config, base: &Image, seed: u64) -> Result<Self, StartError> {
+        Ok(Media::format(config, base)?.mount(seed)?)
     }
 
     pub(super) fn of(machine: Machine) -> Self {
@@ -69,7 +69,12 @@ impl Sim {
 
     /// A call of a task comes to the boundary now. A task makes one at a time.
     pub fn submit(&self, task: TaskId, what: Request) -> OpId {
-        self.lock().submit(task, what)
+        self.lock().submit(EventId(0), task, what)
+    }
+
+    /// The same, when something above the boundary made the task call.
+    pub(super) fn submit_for(&self, cause: EventId, task: TaskId, what: Request) -> OpId {
+        self.lock().submit(cause, task, what)
     }
 
     /// The answer of a call, when it is there; once.
@@ -84,7 +89,7 @@ impl Sim {
     /// What the call answers; `EIO` when nothing is left that could make it return.
     pub fn call(&self, task: TaskId, what: Request) -> Result<Reply, Errno> {
         let mut machine = self.lock();
-        let op = machine.submit(task, what);
+        let op = machine.submit(EventId(0), task, what);
         loop {
             if let Some(answer) = machine.take(op) {
                 return answer;

@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::arena::{Arena, Marks};
+use super::Errno;
+use super::arena::Marks;
 use super::block::Block;
 use super::config::{Config, Mount};
 use super::digest::Digest;
@@ -22,7 +23,6 @@ use super::page_cache::PageCache;
 use super::ssd::Ssd;
 use super::tmpfs::Tmpfs;
 use super::vfs::Vfs;
-use super::Errno;
 use crate::ops::At;
 use crate::ops::record::Recorder;
 
@@ -75,7 +75,9 @@ impl Machine {
                 let loaded = super::ext4::disk::recover(&|lba| ssd.peek(lba), &mut arena)?;
                 (Fs::Ext4(Box::new(Ext4::new(&config, *options))), loaded)
             }
-            Mount::Tmpfs | Mount::Nfs => (Fs::Tmpfs(Tmpfs::new()), super::ext4::disk::Loaded::default()),
+            Mount::Tmpfs | Mount::Nfs => {
+                (Fs::Tmpfs(Tmpfs::new()), super::ext4::disk::Loaded::default())
+            }
         };
         let mut cx = Cx::new(arena, seed);
         cx.history = base.map(|base| Recorder::new(&base));
@@ -112,7 +114,8 @@ impl Machine {
     }
 
     /// A call of a task comes to the boundary, now.
-    pub(super) fn submit(&mut self, task: TaskId, what: Request) -> OpId {
+    pub(super) fn submit(&mut self, cause: EventId, task: TaskId, what: Request) -> OpId {
+        self.cx.because(cause);
         let op = self.next_op;
         self.next_op = OpId(op.0 + 1);
         self.cx.send(Msg::Call(Call { op, task, what }));
@@ -285,12 +288,5 @@ impl Msg {
             _ => return,
         };
         list.iter().for_each(|cargo| marks.hold(cargo.content));
-    }
-}
-
-/// The arena of a machine, for who shows bytes.
-impl Machine {
-    pub(super) fn arena(&self) -> &Arena {
-        &self.cx.arena
     }
 }

@@ -55,7 +55,8 @@ fn is(may_be: &Expected, found: Option<&Node>, all: &[Expected]) -> bool {
         (Expected::Is(value), Some(Node::File(bytes))) => value.bytes() == *bytes,
         // A content that is none of those listed, of bytes that programs write.
         (Expected::Partial, Some(Node::File(bytes))) => {
-            let listed = |other: &Expected| matches!(other, Expected::Is(value) if value.bytes() == *bytes);
+            let listed =
+                |other: &Expected| matches!(other, Expected::Is(value) if value.bytes() == *bytes);
             !all.iter().any(listed)
         }
         _ => false,

@@ -73,11 +73,11 @@ impl Files {
     /// What the buffers hold.
     pub(super) fn held(&self, task: &str) -> Vec<InBuffer> {
         let held = self.0.values().filter_map(|slot| match slot {
-            Slot::Open(file) if !file.buffer.is_empty() => Some(InBuffer {
+            Slot::Open(file) if !file.buffer.held().is_empty() => Some(InBuffer {
                 task: task.to_owned(),
                 ino: file.ino?,
                 offset: (!file.append).then_some(file.offset),
-                bytes: file.buffer.bytes().to_vec(),
+                bytes: file.buffer.held(),
             }),
             _ => None,
         });

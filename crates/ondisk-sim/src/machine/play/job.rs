@@ -7,10 +7,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::files::{Buffered, Slot};
-use super::{Answer, Doing, Errno, Fd, Kind, Layer, Note, OpId, Play, Reply, Request, task_id};
+use super::{
+    Answer, Doing, Errno, EventId, Fd, Kind, Layer, Note, OpId, Play, Reply, Request, task_id,
+};
 use crate::machine::message::{self, Open};
 use crate::ops::script::{
-    Call, Failing, Failure, OpenAccess, OpenFlag, OpenHow, Place, RelPath, UserBuffer,
+    Call, Close, Failing, Failure, OpenAccess, OpenFlag, OpenHow, Place, RelPath, UserBuffer,
 };
 
 /// A step that is under way.
@@ -20,8 +22,6 @@ pub(super) struct Job {
     call: Call,
     /// What is still to be done, in order.
     left: VecDeque<Do>,
-    /// The buffer that is being spilled, and how far it came.
-    spill: Option<Spill>,
 }
 
 /// One thing to do.
@@ -34,8 +34,10 @@ enum Do {
     /// Into the user buffer.
     Buffer(RelPath, Vec<u8>),
     Flush(RelPath),
-    /// `write(2)`, or `pwrite(2)` with an offset.
-    Write(RelPath, Vec<u8>, Option<u64>),
+    /// What the buffer gives to the kernel, a `write(2)` at a time.
+    Spill(RelPath),
+    /// `pwrite(2)`.
+    Pwrite(RelPath, Vec<u8>, u64),
     SetLen(RelPath, u64),
     Allocate(RelPath, u64),
     Fsync(RelPath),
@@ -50,18 +52,6 @@ enum Do {
     CloseFd(Fd),
 }
 
-/// A buffer on its way to the kernel.
-#[derive(Clone, Debug)]
-struct Spill {
-    path: RelPath,
-    /// As it was before.
-    before: UserBuffer,
-    /// What was to go into it; `None` for a flush.
-    new: Option<Vec<u8>>,
-    /// How many bytes the kernel took.
-    taken: usize,
-}
-
 fn bytes(path: &RelPath) -> Box<[u8]> {
     path.as_bytes().into()
 }
@@ -69,7 +59,7 @@ fn bytes(path: &RelPath) -> Box<[u8]> {
 impl Job {
     pub(super) fn of(place: Place, call: &Call) -> Self {
         let (call, left) = (call.clone(), calls(call).into());
-        Self { place, call, left, spill: None }
+        Self { place, call, left }
     }
 }
 
@@ -82,17 +72,19 @@ fn calls(call: &Call) -> Vec<Do> {
         Call::Write { path, value, at } => {
             let mut calls = vec![Do::Ensure(path.clone())];
             if let Some(at) = at {
-                calls.extend([Do::Flush(path.clone()), Do::Seek(path.clone(), *at)]);
+                let (flush, spill) = (Do::Flush(path.clone()), Do::Spill(path.clone()));
+                calls.extend([flush, spill, Do::Seek(path.clone(), *at)]);
             }
-            calls.push(Do::Buffer(path.clone(), value.bytes()));
+            calls.extend([Do::Buffer(path.clone(), value.bytes()), Do::Spill(path.clone())]);
             calls
         }
-        Call::Pwrite { path, value, at } => {
-            on(path, Do::Write(path.clone(), value.bytes(), Some(*at)))
+        Call::Pwrite { path, value, at } => on(path, Do::Pwrite(path.clone(), value.bytes(), *at)),
+        Call::Flush(path) => {
+            vec![Do::Ensure(path.clone()), Do::Flush(path.clone()), Do::Spill(path.clone())]
         }
-        Call::Flush(path) => on(path, Do::Flush(path.clone())),
         Call::Close(path) => {
-            vec![Do::Ensure(path.clone()), Do::Flush(path.clone()), Do::Close(path.clone())]
+            let (flush, spill) = (Do::Flush(path.clone()), Do::Spill(path.clone()));
+            vec![Do::Ensure(path.clone()), flush, spill, Do::Close(path.clone())]
         }
         Call::Read(path) => on(path, Do::Read(path.clone(), Vec::new())),
         Call::SetLen(path, len) => on(path, Do::SetLen(path.clone(), *len)),
@@ -151,8 +143,8 @@ impl Play {
     /// A task does the next thing of its step.
     pub(super) fn job(&mut self, at: usize, mut job: Job) {
         let Some(next) = job.left.front().cloned() else { return };
-        let what = match self.request(at, &mut job, &next) {
-            Ok(Some(what)) => what,
+        let (cause, what) = match self.request(at, &next) {
+            Ok(Some((cause, what))) => (cause, what),
             Ok(None) => {
                 job.left.pop_front();
                 self.tasks[at].doing = Doing::Job(job);
@@ -160,15 +152,16 @@ impl Play {
             }
             Err(errno) => return self.fails(at, job, errno),
         };
-        let op = self.sim.submit(task_id(at), what);
+        let op = self.sim.submit_for(cause, task_id(at), what);
         self.tasks[at].doing = Doing::Waits(op, job);
     }
 
     /// The call for a thing to do; `None` where it needs none, and is done.
-    fn request(&mut self, at: usize, job: &mut Job, next: &Do) -> Result<Option<Request>, Errno> {
+    fn request(&mut self, at: usize, next: &Do) -> Result<Option<(EventId, Request)>, Errno> {
         let fd = |play: &Self, path| play.tasks[at].files.fd(path);
         let open = |path, how| Request::Open { path: bytes(path), how, mode: 0o644 };
-        Ok(Some(match next {
+        let mut cause = EventId(0);
+        let what = match next {
             Do::Ensure(path) => match self.tasks[at].files.get(path) {
                 Some(_) => return Ok(None),
                 None => open(path, flags(&OpenHow::default())),
@@ -176,16 +169,23 @@ impl Play {
             Do::Open(path, how) => open(path, flags(how)),
             Do::Seek(path, to) => Request::Seek { fd: fd(self, path)?, to: *to },
             Do::Buffer(path, new) => {
-                self.spill(at, job, path, Some(new))?;
+                self.buffered(at, path, new)?;
                 return Ok(None);
             }
             Do::Flush(path) => {
-                self.spill(at, job, path, None)?;
+                self.tasks[at].files.open(path)?.buffer.flush();
                 return Ok(None);
             }
-            Do::Write(path, new, to) => {
+            Do::Spill(path) => match self.spilled(at, path)? {
+                Some((event, what)) => {
+                    cause = event;
+                    what
+                }
+                None => return Ok(None),
+            },
+            Do::Pwrite(path, new, to) => {
                 let (fd, bytes) = (fd(self, path)?, new.clone());
-                Request::Write { fd, at: *to, bytes, sync: None }
+                Request::Write { fd, at: Some(*to), bytes, sync: None }
             }
             Do::SetLen(path, len) => Request::SetLen { fd: fd(self, path)?, len: *len },
             Do::Allocate(path, len) => Request::Allocate { fd: fd(self, path)?, len: *len },
@@ -197,55 +197,34 @@ impl Play {
             }
             Do::Close(path) => Request::Close { fd: fd(self, path)? },
             Do::Plain(what) => what.clone(),
-            Do::OpenDir(path) => open(path, Open { read: true, directory: true, ..Open::default() }),
+            Do::OpenDir(path) => {
+                open(path, Open { read: true, directory: true, ..Open::default() })
+            }
             Do::SyncFd(fd) => Request::Fsync { fd: *fd },
             Do::CloseFd(fd) => Request::Close { fd: *fd },
-        }))
+        };
+        Ok(Some((cause, what)))
     }
 
-    /// Bytes go into a buffer, or out of it: plans the `write(2)`s that this takes, behind the
-    /// present thing to do.
-    fn spill(
-        &mut self,
-        at: usize,
-        job: &mut Job,
-        path: &RelPath,
-        new: Option<&[u8]>,
-    ) -> Result<(), Errno> {
+    /// Bytes go into a buffer.
+    fn buffered(&mut self, at: usize, path: &RelPath, new: &[u8]) -> Result<(), Errno> {
         let file = self.tasks[at].files.open(path)?;
-        let before = file.buffer.clone();
-        let mut spills = Vec::new();
-        let mut sink = |bytes: &[u8]| {
-            spills.push(bytes.to_vec());
-            Ok::<_, Errno>(bytes.len())
-        };
-        match new {
-            Some(new) => file.buffer.write(new, &mut sink)?,
-            None => file.buffer.flush(&mut sink)?,
-        }
-        let (number, held) = (file.number, len32(file.buffer.len()));
-        let task = task_id(at);
-        if let Some(new) = new {
-            let len = len32(new.len());
-            let kind = Kind::Buffered { task, file: number, held, len };
-            self.sim.moved(Layer::Buffer, OpId(0), kind);
-            let (name, ino) = (std::sync::Arc::clone(&self.tasks[at].name), self.tasks[at].files.ino(path));
-            if let Some(ino) = ino {
-                self.ledger.wrote(&name, ino, &super::files::path_of(path));
-            }
-        }
-        let mut place = 1;
-        for bytes in spills {
-            let kind = Kind::Spilled { task, file: number, len: len32(bytes.len()) };
-            self.sim.moved(Layer::Buffer, OpId(0), kind);
-            job.left.insert(place, Do::Write(path.clone(), bytes, None));
-            place += 1;
-        }
-        if place > 1 {
-            let new = new.map(<[u8]>::to_vec);
-            job.spill = Some(Spill { path: path.clone(), before, new, taken: 0 });
-        }
+        file.buffer.write(new);
+        let (file, held) = (file.number, len32(file.buffer.held().len() + new.len()));
+        let kind = Kind::Buffered { task: task_id(at), file, held, len: len32(new.len()) };
+        self.sim.moved(Layer::Buffer, OpId(0), kind);
+        self.wrote(at, path);
         Ok(())
+    }
+
+    /// The next `write(2)` by which a buffer empties; `None` when it is done.
+    fn spilled(&mut self, at: usize, path: &RelPath) -> Result<Option<(EventId, Request)>, Errno> {
+        let file = self.tasks[at].files.open(path)?;
+        let (fd, number) = (file.fd, file.number);
+        let Some(bytes) = file.buffer.next().map(<[u8]>::to_vec) else { return Ok(None) };
+        let kind = Kind::Spilled { task: task_id(at), file: number, len: len32(bytes.len()) };
+        let event = self.sim.moved(Layer::Buffer, OpId(0), kind);
+        Ok(Some((event, Request::Write { fd, at: None, bytes, sync: None })))
     }
 
     /// A call of a task has returned.
@@ -258,23 +237,23 @@ impl Play {
         };
         let Some(done) = job.left.pop_front() else { return };
         match (done, reply) {
-            (Do::Ensure(path) | Do::Open(path, _), Reply::Fd(fd)) => self.opened(at, &path, fd, &job),
+            (Do::Ensure(path) | Do::Open(path, _), Reply::Fd(fd)) => {
+                self.opened(at, &path, fd, &job)
+            }
             (Do::OpenDir(_), Reply::Fd(fd)) => job.left.extend([Do::SyncFd(fd), Do::CloseFd(fd)]),
-            (Do::Write(path, bytes, to), Reply::Count(count)) => {
-                let count = usize::try_from(count).unwrap_or(usize::MAX).min(bytes.len());
+            (Do::Spill(path), Reply::Count(count)) => {
+                if let Ok(file) = self.tasks[at].files.open(&path) {
+                    file.buffer.wrote(usize::try_from(count).unwrap_or(usize::MAX));
+                    file.offset += count;
+                }
+                job.left.push_front(Do::Spill(path));
+            }
+            (Do::Pwrite(path, bytes, to), Reply::Count(count)) => {
+                let taken = usize::try_from(count).unwrap_or(usize::MAX).min(bytes.len());
                 self.wrote(at, &path);
-                if to.is_none()
-                    && let Ok(file) = self.tasks[at].files.open(&path)
-                {
-                    file.offset += count as u64;
-                }
-                if let Some(spill) = job.spill.as_mut().filter(|_| to.is_none()) {
-                    spill.taken += count;
-                }
-                let rest = bytes[count..].to_vec();
-                if !rest.is_empty() && count > 0 {
-                    let to = to.map(|to| to + count as u64);
-                    job.left.push_front(Do::Write(path, rest, to));
+                let rest = bytes[taken..].to_vec();
+                if !rest.is_empty() && taken > 0 {
+                    job.left.push_front(Do::Pwrite(path, rest, to + count));
                 }
             }
             (Do::SetLen(path, _) | Do::Allocate(path, _), _) => self.wrote(at, &path),
@@ -290,13 +269,11 @@ impl Play {
             (Do::Seek(path, to), _) => {
                 if let Ok(file) = self.tasks[at].files.open(&path) {
                     file.offset = to;
+                    file.buffer.sought();
                 }
             }
             (Do::Close(path), _) => self.tasks[at].files.closed(&path),
             _ => {}
-        }
-        if !matches!(job.left.front(), Some(Do::Write(_, _, None))) {
-            job.spill = None;
         }
         if !job.left.is_empty() {
             self.tasks[at].doing = Doing::Job(job);
@@ -326,34 +303,23 @@ impl Play {
 
     /// A call of a step failed: the step ends. A close goes on, and nobody learns of it.
     fn fails(&mut self, at: usize, mut job: Job, errno: Errno) {
-        if let Some(Spill { path, before, new, taken }) = job.spill.take()
-            && let Ok(file) = self.tasks[at].files.open(&path)
-        {
-            file.buffer = before;
-            let mut left = taken;
-            let mut sink = |bytes: &[u8]| {
-                let takes = left.min(bytes.len());
-                left -= takes;
-                if takes == 0 && !bytes.is_empty() { Err(errno) } else { Ok(takes) }
-            };
-            // What it did not take it holds again: the error is the one that is told below.
-            let again = match new {
-                Some(new) => file.buffer.write(&new, &mut sink),
-                None => file.buffer.flush(&mut sink),
-            };
-            drop(again);
-        }
         let was = job.left.pop_front();
-        let closing = job.left.iter().position(|next| matches!(next, Do::Close(_) | Do::CloseFd(_)));
-        if matches!(was, Some(Do::SyncFd(_))) {
+        let mut swallowed = false;
+        if let Some(Do::Spill(path)) = &was
+            && let Ok(file) = self.tasks[at].files.open(path)
+        {
+            file.buffer.failed();
+            swallowed = file.buffer.profile().close == Close::Swallows;
+        }
+        let closing =
+            job.left.iter().position(|next| matches!(next, Do::Close(_) | Do::CloseFd(_)));
+        let closing = closing.filter(|_| !matches!(was, Some(Do::Ensure(_))));
+        if closing.is_none() || !swallowed {
             self.note(&job, Answer::Failed(errno));
         }
-        match closing {
-            Some(close) if !matches!(was, Some(Do::Ensure(_))) => {
-                job.left.drain(..close);
-                self.tasks[at].doing = Doing::Job(job);
-            }
-            _ => self.note(&job, Answer::Failed(errno)),
+        if let Some(close) = closing {
+            job.left.drain(..close);
+            self.tasks[at].doing = Doing::Job(job);
         }
     }
 
