@@ -80,6 +80,18 @@ pub enum Sabotage {
     FuaDropped,
     /// A drive without FUA is not flushed after the data.
     PostflushSkipped,
+    /// A page whose write-back failed stays dirty.
+    WritebackErrorKept,
+    /// A failed write-back is told to nobody.
+    ErrorNotTold,
+    /// An `O_DSYNC` write waits for no page.
+    DsyncSyncsNothing,
+    /// A write to a part of a page that is not in memory takes the rest for zeros.
+    PartialWriteForgetsRead,
+    /// A page that was changed on its way counts as clean when it arrives.
+    RewriteForgotten,
+    /// The bytes behind a new, smaller end stay in the last page.
+    TailNotZeroed,
 }
 
 /// What is mounted.

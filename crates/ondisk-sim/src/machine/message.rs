@@ -205,13 +205,15 @@ pub enum PagesReq {
     /// A file was opened or made: its length, which the page cache keeps from here on.
     Know { ino: Ino, size: u64 },
     /// Bytes go into pages. Applied all at one instant. With `sync`, its range is made durable
-    /// before the answer. Answers [`VfsDone`] with the number of bytes; the same instant's
-    /// `applied` comes first when there is a sync.
+    /// before the last answer. Answers [`Done::Applied`], then perhaps [`Done::Ok`].
     Write { op: OpId, task: TaskId, ino: Ino, at: u64, bytes: Vec<u8>, sync: Option<Sync> },
     /// Bytes are read, from pages or from below.
     Read { op: OpId, task: TaskId, ino: Ino, at: u64, len: u64 },
     /// Pages behind the length go, the last is cut; then the file system's part.
     SetLen { op: OpId, task: TaskId, ino: Ino, len: u64 },
+    /// Blocks for the first bytes: the last page is cleared where the file grows, then the file
+    /// system is asked, whose answer goes to the VFS.
+    Allocate { op: OpId, task: TaskId, ino: Ino, len: u64 },
     /// Dirty pages down, wait, then the file system's part. `fail`: the write-back fails so.
     Fsync { op: OpId, task: TaskId, ino: Ino, kind: Sync, fail: Option<Errno> },
     /// All dirty pages of all files down, wait, then the file system's part.
@@ -239,10 +241,13 @@ pub struct VfsDone {
 pub enum Done {
     /// It is done.
     Ok,
-    /// A write stands in the pages; its sync goes on, and another answer will come.
-    Applied(u64),
-    /// So many bytes were taken, and synced if that was asked.
-    Count(u64),
+    /// A write stands in the pages, from this instant on.
+    Applied {
+        /// What was written.
+        bytes: Vec<u8>,
+        /// Whether that is all; else it is being synced, or slowed, and another answer will come.
+        done: bool,
+    },
     /// Bytes that were read.
     Bytes(Vec<u8>),
     /// A new inode.
