@@ -21,6 +21,8 @@ mod death;
 mod flash;
 mod ftl;
 mod job;
+mod saved;
+mod saver;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -71,6 +73,8 @@ pub struct Ssd {
     free_channels: Vec<u16>,
     /// Whether the mover has a job.
     moving: bool,
+    /// Whether a part of the map is being saved.
+    saving: bool,
     /// Whether the mover had the last turn.
     moved_last: bool,
     timers: BinaryHeap<Reverse<(Ns, u64, Timer)>>,
@@ -95,6 +99,7 @@ impl Ssd {
             jobs: vec![None; channels.into()],
             free_channels: (0..channels).rev().collect(),
             moving: false,
+            saving: false,
             moved_last: false,
             timers: BinaryHeap::new(),
             set: 0,

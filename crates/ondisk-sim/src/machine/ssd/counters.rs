@@ -23,6 +23,8 @@ pub struct Counters {
     pub erased: u64,
     /// Erase blocks erased to spread the wear.
     pub erased_for_wear: u64,
+    /// Erase blocks erased to save the map anew.
+    pub erased_for_map: u64,
 }
 
 impl Counters {

@@ -16,6 +16,7 @@ use super::command::NO_VER;
 use super::flash::{Flash, Page};
 use super::ftl::{Ftl, Move};
 use super::job::Job;
+use super::saver::Save;
 
 const SECTORS: usize = 8;
 const SECTOR: usize = ondisk_fs::BLOCK / SECTORS;
@@ -44,8 +45,12 @@ impl Ssd {
             dying.program(job);
         }
         for job in self.jobs.iter().flatten() {
-            if let Job::Move(Move::Copy { page, to, .. }, _) = job {
-                dying.ftl.program(*to, Page::broken(page.lba, page.seq));
+            match job {
+                Job::Move(Move::Copy { page, to, .. }, _) => {
+                    dying.ftl.program(*to, Page::broken(page.lba, page.seq));
+                }
+                Job::Save(Save::Page { half, .. }, _) => dying.ftl.flash.saved.break_page(*half),
+                _ => {}
             }
         }
         for block in self.cache.iter() {

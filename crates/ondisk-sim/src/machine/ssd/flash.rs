@@ -15,6 +15,8 @@ use super::super::config::DriveConfig;
 use super::super::digest::{Digest, bytes_digest, mix2};
 use super::super::ids::{BlockId, Lba, PageVer, Ppa};
 use super::super::message::Cargo;
+use super::ftl::Ftl;
+use super::saved::Saved;
 use super::table::Table;
 
 /// No place.
@@ -55,7 +57,7 @@ impl Page {
     }
 
     /// Whether it counts rather than the other.
-    fn outdoes(&self, other: &Self) -> bool {
+    pub(super) fn outdoes(&self, other: &Self) -> bool {
         (self.seq, self.stamp) > (other.seq, other.stamp)
     }
 }
@@ -83,6 +85,8 @@ pub struct Flash {
     /// For each block of the device the page that counts.
     newest: Table<Ppa, 512>,
     stamp: u64,
+    /// The map, as the drive saved it last.
+    pub(super) saved: Saved,
 }
 
 impl Flash {
@@ -95,6 +99,7 @@ impl Flash {
             pages,
             newest: Table::new(config.blocks as usize, &NOWHERE),
             stamp: 0,
+            saved: Saved::new(config.blocks as usize, pages),
         };
         let mut at = Ppa::default();
         let mut seq = 0;
@@ -110,7 +115,9 @@ impl Flash {
                 at = Ppa { block: at.block + 1, page: 0 };
             }
         }
-        flash
+        let mut ftl = Ftl::power_up(config, flash);
+        ftl.save_now();
+        ftl.flash
     }
 
     /// What a read gives after the power is switched on. Zeros where nothing was written.
@@ -160,6 +167,7 @@ impl Flash {
                 digest.add(u64::from(page.is_whole()));
             }
         }
+        self.saved.numbers().for_each(|number| digest.add(number));
         for (lba, at) in (0_u64..).zip(self.newest.iter()) {
             if let Some(page) = self.page(*at) {
                 let bytes = bytes_digest(arena.bytes(page.cargo.content));
@@ -175,7 +183,12 @@ impl Flash {
         self.nand.iter().map(|block| block.wear)
     }
 
-    /// How many erase blocks there are.
+    /// How many pages were ever programmed.
+    pub(super) const fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// How many erase blocks there are, beside those of the saved map.
     pub(super) fn erase_blocks(&self) -> u32 {
         u32::try_from(self.nand.len()).unwrap_or(u32::MAX)
     }

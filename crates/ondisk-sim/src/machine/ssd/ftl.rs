@@ -10,6 +10,7 @@ use super::super::config::{DriveConfig, Sabotage};
 use super::super::ids::{Lba, Ppa};
 use super::super::message::Cargo;
 use super::flash::{Flash, NOWHERE, Page};
+use super::saver::Saver;
 use super::table::Table;
 
 /// Garbage is collected from so few free erase blocks on
@@ -75,16 +76,17 @@ pub(super) enum Move {
 #[derive(Clone, Debug)]
 pub(super) struct Ftl {
     pub(super) flash: Flash,
-    map: Table<Ppa, 512>,
+    pub(super) map: Table<Ppa, 512>,
     /// For each erase block how many of its pages the map names.
     valid: Vec<u16>,
     uses: Vec<Use>,
     free: Vec<u32>,
     open: [Option<Open>; 2],
-    seq: u64,
+    pub(super) seq: u64,
     collecting: bool,
     levelling: bool,
     victim: Option<Victim>,
+    pub(super) saver: Saver,
     sabotage: Option<Sabotage>,
 }
 
@@ -102,10 +104,15 @@ impl Ftl {
             collecting: false,
             levelling: false,
             victim: None,
+            saver: Saver::default(),
             sabotage: config.sabotage,
             flash,
         };
-        ftl.scan();
+        let covers = ftl.load();
+        if config.sabotage != Some(Sabotage::SavedMapIsAll) {
+            ftl.scan(covers);
+        }
+        ftl.count();
         for block in 0..erase_blocks {
             ftl.find_use(block);
         }
@@ -113,22 +120,41 @@ impl Ftl {
         ftl
     }
 
-    /// Reads all spare areas: the highest sequence number counts.
-    fn scan(&mut self) {
+    /// Reads the spare areas of pages with a later stamp than this: the highest sequence number
+    /// counts.
+    fn scan(&mut self, covers: u64) {
         for block in 0..self.flash.erase_blocks() {
+            let last = self.flash.programmed(block).last();
+            if last.is_none_or(|page| page.stamp <= covers) {
+                continue;
+            }
             for page in 0..self.flash.pages() {
                 let at = Ppa { block, page };
                 let Some(found) = self.flash.page(at).copied() else { break };
                 self.seq = self.seq.max(found.seq);
-                let known = self.page(found.lba).copied();
-                let newer = known.is_none_or(|known| match self.sabotage {
-                    Some(Sabotage::StaleSeqWins) => found.seq < known.seq,
-                    _ => (found.seq, found.stamp) > (known.seq, known.stamp),
-                });
-                if found.is_whole() && newer {
-                    self.point(found.lba, at);
+                if found.is_whole() && found.stamp > covers && self.is_newer(&found) {
+                    self.map.set(found.lba.index(), at);
+                    self.saver.changed(found.lba, at);
                 }
             }
+        }
+    }
+
+    /// Whether a page counts rather than the one that the map names.
+    fn is_newer(&self, found: &Page) -> bool {
+        // What is saved may name a page that was erased since, and is another's or nobody's.
+        let mine = |known: &&Page| known.lba == found.lba && known.is_whole();
+        let known = self.page(found.lba).filter(mine);
+        known.is_none_or(|known| match self.sabotage {
+            Some(Sabotage::StaleSeqWins) => !found.outdoes(known),
+            _ => found.outdoes(known),
+        })
+    }
+
+    /// Counts the pages that the map names.
+    fn count(&mut self) {
+        for at in self.map.iter().filter(|at| **at != NOWHERE) {
+            self.valid[at.block as usize] += 1;
         }
     }
 
@@ -218,6 +244,7 @@ impl Ftl {
             self.valid[before.block as usize] -= 1;
         }
         self.valid[at.block as usize] += 1;
+        self.saver.changed(lba, at);
     }
 
     /// What the mover has to do, if anything. Must be done before it is asked again.
@@ -230,10 +257,13 @@ impl Ftl {
         while victim.next < self.flash.pages() {
             let from = Ppa { block: victim.block, page: victim.next };
             let Some(page) = self.flash.page(from).copied() else { break };
-            if self.map.get(page.lba.index()) == Some(&from) {
+            if self.map.get(page.lba.index()) == Some(&from) && !self.forgets(from, page.lba) {
                 self.victim = Some(victim);
                 let to = self.place(Writer::Mover)?;
                 self.victim = Some(Victim { next: victim.next + 1, ..victim });
+                if self.sabotage == Some(Sabotage::EraseBeforeCopy) && self.is_last(from) {
+                    self.flash.erase(from.block);
+                }
                 return Some(Move::Copy { page, from, to, why: victim.why });
             }
             victim.next += 1;
@@ -242,11 +272,26 @@ impl Ftl {
         Some(Move::Erase { block: victim.block, why: victim.why })
     }
 
+    /// Whether no other page of its erase block is named by the map.
+    fn is_last(&self, at: Ppa) -> bool {
+        self.valid[at.block as usize] == 1
+    }
+
+    /// Forgets a page, where that mistake was planted.
+    fn forgets(&mut self, at: Ppa, lba: Lba) -> bool {
+        let forgets = self.sabotage == Some(Sabotage::GcLosesPage) && self.is_last(at);
+        if forgets {
+            self.map.set(lba.index(), NOWHERE);
+            self.valid[at.block as usize] = 0;
+        }
+        forgets
+    }
+
     /// The full erase block with the fewest valid pages; or the coldest, if it is its turn.
     fn pick_victim(&mut self) -> Option<Victim> {
         let full = (0..).zip(&self.uses).filter(|(_, used)| **used == Use::Full);
         let full = full.map(|(block, _)| block);
-        if self.levelling && self.free.len() > HOST_LEAVES {
+        if self.levelling && self.free.len() >= HOST_LEAVES {
             self.levelling = false;
             let most = self.flash.wear().max().unwrap_or(0);
             let coldest = full.clone().min_by_key(|block| (self.flash.wear_of(*block), *block));

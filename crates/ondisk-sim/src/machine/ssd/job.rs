@@ -13,16 +13,19 @@ use super::cache::{Cached, Waiters};
 use super::command::NO_VER;
 use super::flash::Page;
 use super::ftl::{Move, Why, Writer};
+use super::saver::Save;
 use super::{Ssd, Timer};
 use ondisk_fs::Rung;
 
 /// What a channel does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Job {
     /// Programs a block of the cache.
     Program { block: Cached, at: Ppa, seq: u64 },
     /// Moves pages, or erases.
     Move(Move, EventId),
+    /// Saves a part of the map.
+    Save(Save, EventId),
 }
 
 impl Job {
@@ -31,7 +34,7 @@ impl Job {
         match self {
             Self::Program { block, .. } => Some((block.lba, block.cargo)),
             Self::Move(Move::Copy { page, .. }, _) => Some((page.lba, page.cargo)),
-            Self::Move(Move::Erase { .. }, _) => None,
+            Self::Move(Move::Erase { .. }, _) | Self::Save(..) => None,
         }
     }
 
@@ -73,9 +76,10 @@ impl Ssd {
         while let Some(channel) = self.free_channels.last().copied() {
             let mover_first = !self.moved_last || !self.host_can_program();
             let job = match mover_first {
-                true => self.next_move(cx).or_else(|| self.next_program()),
-                false => self.next_program(),
+                true => self.next_move(cx),
+                false => None,
             };
+            let job = job.or_else(|| self.next_save(cx)).or_else(|| self.next_program());
             let Some((job, takes)) = job else { return };
             self.free_channels.pop();
             self.moved_last = matches!(job, Job::Move(..));
@@ -111,6 +115,19 @@ impl Ssd {
         Some((Job::Move(what, cx.reason()), takes))
     }
 
+    fn next_save(&mut self, cx: &Cx) -> Option<(Job, Ns)> {
+        if self.saving {
+            return None;
+        }
+        let what = self.ftl.next_save()?;
+        self.saving = true;
+        let takes = match what {
+            Save::Page { .. } => self.config.program,
+            Save::Erase { .. } => self.config.erase,
+        };
+        Some((Job::Save(what, cx.reason()), takes))
+    }
+
     /// A channel is done.
     pub(super) fn job_done(&mut self, cx: &mut Cx, channel: u16) {
         let Some(job) = self.jobs[usize::from(channel)].take() else { return };
@@ -121,6 +138,32 @@ impl Ssd {
                 self.moving = false;
                 cx.because(cause);
                 self.moved(cx, what);
+            }
+            Job::Save(what, cause) => {
+                self.saving = false;
+                cx.because(cause);
+                self.saved(cx, what);
+            }
+        }
+    }
+
+    fn saved(&mut self, cx: &mut Cx, what: Save) {
+        let flash = &mut self.ftl.flash;
+        let (behind, pages) = (flash.erase_blocks(), flash.pages());
+        match what {
+            Save::Page { half, page } => {
+                let ppa = flash.saved.place(half, flash.saved.len(half), behind, pages);
+                let count = u32::try_from(page.entries.len()).unwrap_or(u32::MAX);
+                flash.saved.program(half, page);
+                self.counters.map += 1;
+                cx.event(Layer::Ssd, OpId(0), NO_VER, Kind::MapSaved { ppa, count });
+            }
+            Save::Erase { half } => {
+                let wear = flash.saved.erase(half);
+                for block in flash.saved.blocks(half, behind, pages) {
+                    self.counters.erased_for_map += 1;
+                    cx.event(Layer::Ssd, OpId(0), NO_VER, Kind::Erased { block, wear });
+                }
             }
         }
     }

@@ -4,8 +4,9 @@
 
 mod basic;
 mod lives;
+mod storms;
 
-use super::super::arena::Arena;
+use super::super::arena::{Arena, Marks};
 use super::super::config::{DriveCache, DriveConfig, FlushIs};
 use super::super::event::{Cmd, Event, Kind};
 use super::super::ids::{BlockId, Lba, Ns, OpId, PageVer, Ppa, RqId};
@@ -73,7 +74,21 @@ impl Host {
         let Some(at) = self.ssd.next_tick() else { return false };
         self.cx.now = self.cx.now.max(at);
         self.ssd.tick(&mut self.cx);
+        if self.cx.arena.is_full() {
+            self.sweep();
+        }
         true
+    }
+
+    /// Uses again what neither the drive nor a message to come holds.
+    fn sweep(&mut self) {
+        let mut marks = Marks::default();
+        self.ssd.marks(&mut marks);
+        for msg in self.cx.pending() {
+            let Msg::SsdDone(done) = msg else { panic!("a drive answers to the block layer") };
+            done.cargo.iter().for_each(|cargo| marks.hold(cargo.content));
+        }
+        self.cx.arena.sweep(&marks);
     }
 
     fn is_done(&self, rq: RqId) -> bool {

@@ -1,6 +1,7 @@
 //! One command after the other.
 
-use super::super::super::choice::{First, Last};
+use super::super::super::choice::{Choice, Chooser, First, Last};
+use super::super::super::digest::Digest;
 use super::*;
 use crate::machine::Death;
 use ondisk_fs::Rung;
@@ -181,4 +182,61 @@ fn a_drive_is_formatted_with_blocks() {
         assert_eq!(ssd.peek(Lba(lba)), expected);
     }
     assert_eq!(flash.peek(Lba(u32::MAX)), BlockId::ZERO);
+}
+
+/// Asked whether a block is torn, it says where.
+struct Tears(u32);
+
+impl Chooser for Tears {
+    fn pick(&mut self, at: Choice, answers: u32) -> u32 {
+        assert_eq!((at, answers), (Choice::Torn(Lba(0)), 9));
+        self.0
+    }
+}
+
+#[test]
+fn a_block_that_was_being_written_is_torn_at_a_sector() {
+    let config = DriveConfig { torn: true, ..DriveConfig::default() };
+    let mut host = Host::new(&config);
+    let rq = host.write(Cmd::WriteFua, 0, &[1]);
+    host.wait(rq);
+    let rq = host.write(Cmd::Write, 0, &[2]);
+    host.wait(rq);
+    for sectors in 0..=8 {
+        let mut arena = host.cx.arena.clone();
+        let flash = host.ssd.left_by(Death::Cut, &mut arena, &mut Tears(sectors));
+        let bytes = arena.bytes(Ssd::new(&config, flash).peek(Lba(0)));
+        let new = bytes.chunks_exact(8).filter(|chunk| chunk[0] == 2).count();
+        assert_eq!(new, sectors as usize * 64);
+        assert!(bytes.chunks_exact(8).is_sorted_by_key(|chunk| chunk[0] == 1));
+    }
+}
+
+#[test]
+fn damage_is_put_where_a_read_finds_it() {
+    let config = DriveConfig::default();
+    let mut arena = Arena::new();
+    let [good, bad] = [1, 2].map(|byte| arena.put(&[byte; ondisk_fs::BLOCK]));
+    let mut flash = Flash::format(&config, &[(Lba(3), good)]);
+    for lba in [Lba(3), Lba(4)] {
+        flash.poke(lba, bad);
+        assert_eq!((flash.peek(lba), Ssd::new(&config, flash.clone()).peek(lba)), (bad, bad));
+    }
+    flash.poke(Lba(config.blocks), bad);
+    assert_eq!(flash.peek(Lba(config.blocks)), BlockId::ZERO);
+}
+
+/// Two machines that went the same way agree, and one that wrote something else does not.
+#[test]
+fn a_digest_tells_drives_apart() {
+    let digest = |value| {
+        let mut host = Host::new(&small());
+        let rq = host.write(Cmd::Write, 0, &[value, 5]);
+        host.wait(rq);
+        let mut digest = Digest::default();
+        host.ssd.digest(&host.cx.arena, &mut digest);
+        digest
+    };
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
 }
