@@ -275,9 +275,10 @@ impl Bitmap {
     /// Blocks are in use, which were free.
     ///
     /// # Errors
-    /// The first that was not, or is beyond the device; those before it are in use now.
+    /// The first that was not, or is beyond the device; those before it may be in use now.
     pub fn take_run(&mut self, from: Lba, count: u32) -> Result<(), Lba> {
-        let (mut at, mut left) = (from, count);
+        let inside = count.min(self.blocks.saturating_sub(from.0));
+        let (mut at, mut left) = (from, inside);
         while left > 0 {
             let bit = at.0 % 64;
             let here = left.min(64 - bit);
@@ -289,7 +290,7 @@ impl Bitmap {
             *word |= mask;
             (at, left) = (Lba(at.0 + here), left - here);
         }
-        if at.0 > self.blocks { Err(Lba(self.blocks)) } else { Ok(()) }
+        if inside == count { Ok(()) } else { Err(at) }
     }
 
     /// How many blocks are free.

@@ -4,6 +4,7 @@
 mod damage;
 mod life;
 mod media;
+mod page;
 
 use std::path::Path;
 
