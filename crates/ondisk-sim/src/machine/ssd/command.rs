@@ -53,11 +53,12 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Its blocks that are not in the cache yet.
+    /// Its first block that is not in the cache yet, and those behind.
     pub(super) fn outside(&self) -> impl Iterator<Item = (Lba, Cargo)> {
         let writes = matches!(self.cmd, Cmd::Write | Cmd::WriteFua) && self.fail.is_none();
-        let blocks = (self.lba.0..).map(Lba).zip(self.cargo.iter().copied());
-        blocks.skip(if writes { self.entered as usize } else { usize::MAX })
+        let entered = self.entered as usize;
+        let left = self.cargo.get(entered..).filter(|_| writes).unwrap_or_default();
+        (self.lba.0 + self.entered..).map(Lba).zip(left.iter().copied())
     }
 }
 

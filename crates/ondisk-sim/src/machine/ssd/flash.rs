@@ -146,7 +146,7 @@ impl Flash {
 
     /// Marks every content that a read may give.
     pub fn marks(&self, marks: &mut Marks) {
-        for at in self.newest.iter().filter(|at| **at != NOWHERE) {
+        for (_, at) in self.newest.touched(0) {
             if let Some(page) = self.page(*at) {
                 marks.hold(page.cargo.content);
             }
@@ -155,11 +155,8 @@ impl Flash {
 
     /// Adds what stands where, and the wear.
     pub fn digest(&self, arena: &Arena, digest: &mut Digest) {
-        for (number, block) in (0_u64..).zip(self.nand.iter()) {
-            if block.wear == 0 && block.pages.is_empty() {
-                continue;
-            }
-            digest.add(number);
+        for (number, block) in self.nand.touched(0) {
+            digest.add(number as u64);
             digest.add(u64::from(block.wear));
             for page in block.pages.iter() {
                 digest.add(u64::from(page.lba.0));
@@ -168,10 +165,10 @@ impl Flash {
             }
         }
         self.saved.numbers().for_each(|number| digest.add(number));
-        for (lba, at) in (0_u64..).zip(self.newest.iter()) {
+        for (lba, at) in self.newest.touched(0) {
             if let Some(page) = self.page(*at) {
                 let bytes = bytes_digest(arena.bytes(page.cargo.content));
-                digest.add(lba);
+                digest.add(lba as u64);
                 digest.add(bytes.0);
                 digest.add(bytes.1);
             }

@@ -153,7 +153,7 @@ impl Ftl {
 
     /// Counts the pages that the map names.
     fn count(&mut self) {
-        for at in self.map.iter().filter(|at| **at != NOWHERE) {
+        for (_, at) in self.map.touched(0).filter(|(_, at)| **at != NOWHERE) {
             self.valid[at.block as usize] += 1;
         }
     }

@@ -90,8 +90,9 @@ impl Ftl {
     }
 
     fn table_page(&mut self, mut checkpoint: Checkpoint) -> Arc<MapPage> {
-        let all = (0..).map(Lba).zip(self.map.iter().copied()).skip(checkpoint.next as usize);
-        let mut mapped = all.filter(|(_, at)| *at != NOWHERE);
+        let all = self.map.touched(checkpoint.next as usize);
+        let mapped = all.filter(|(_, at)| **at != NOWHERE);
+        let mut mapped = mapped.filter_map(|(lba, at)| Some((Lba(u32::try_from(lba).ok()?), *at)));
         let entries: Arc<[Entry]> = mapped.by_ref().take(ENTRIES).collect();
         let last = mapped.next().is_none();
         checkpoint.next = entries.last().map_or(0, |(lba, _)| lba.0 + 1);

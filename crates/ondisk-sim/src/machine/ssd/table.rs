@@ -11,14 +11,17 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Table<T, const CHUNK: usize> {
     chunks: Arc<Vec<Arc<Vec<T>>>>,
+    /// The chunk of which nothing was ever changed.
+    blank: Arc<Vec<T>>,
     len: usize,
 }
 
 impl<T: Clone, const CHUNK: usize> Table<T, CHUNK> {
     /// A table of so many times the same. Its chunks are one, until they differ.
     pub(super) fn new(len: usize, value: &T) -> Self {
-        let chunk = Arc::new(vec![value.clone(); CHUNK.min(len)]);
-        Self { chunks: Arc::new(vec![chunk; len.div_ceil(CHUNK)]), len }
+        let blank = Arc::new(vec![value.clone(); CHUNK.min(len)]);
+        let chunks = Arc::new(vec![Arc::clone(&blank); len.div_ceil(CHUNK)]);
+        Self { chunks, blank, len }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -52,5 +55,14 @@ impl<T: Clone, const CHUNK: usize> Table<T, CHUNK> {
     /// All entries in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
+    }
+
+    /// Entries with their numbers in order, from one on, without the chunks of which nothing was
+    /// ever changed.
+    pub(super) fn touched(&self, from: usize) -> impl Iterator<Item = (usize, &T)> {
+        let chunks = self.chunks.iter().enumerate().skip(from / CHUNK);
+        let touched = chunks.filter(|(_, chunk)| !Arc::ptr_eq(chunk, &self.blank));
+        let entries = touched.flat_map(|(at, chunk)| (at * CHUNK..).zip(chunk.iter()));
+        entries.filter(move |(at, _)| (from..self.len).contains(at))
     }
 }
