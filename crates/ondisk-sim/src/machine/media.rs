@@ -8,7 +8,6 @@ use super::choice::Chooser;
 use super::config::{Config, Mount};
 use super::digest::Digest;
 use super::ids::{BlockId, EventId, Lba, Ns};
-use super::layer::Layer;
 use super::sim::Sim;
 use super::ssd::{Flash, Ssd};
 use super::whole::Machine;
@@ -42,10 +41,9 @@ impl Shot {
     /// What is left if this death came at this moment.
     #[must_use]
     pub fn cut(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
-        let (mut ssd, mut arena) = (self.ssd.clone(), self.arena.clone());
-        ssd.power_cut(how, &mut arena, chooser);
-        let (config, flash) = (self.config.clone(), ssd.flash().clone());
-        Media { config, arena, flash, base: None }
+        let mut arena = self.arena.clone();
+        let flash = self.ssd.left_by(how, &mut arena, chooser);
+        Media { config: self.config.clone(), arena, flash, base: None }
     }
 
     /// The place in the history.

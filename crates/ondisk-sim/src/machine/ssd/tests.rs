@@ -1,7 +1,5 @@
 //! A drive alone: what it is told and answers, what survives, and what that costs.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod basic;
 mod lives;
 mod storms;
