@@ -28,6 +28,7 @@ pub mod page_cache;
 pub mod play;
 pub mod sim;
 pub mod ssd;
+pub mod timeline;
 pub mod tmpfs;
 pub mod vfs;
 mod whole;
