@@ -99,8 +99,9 @@ impl Media {
         if !matches!(self.config.mount, Mount::Ext4(_)) {
             return Ok(Image::new());
         }
-        let Self { flash, arena, .. } = self;
-        let loaded = super::ext4::disk::recover(&|lba| flash.peek(lba), arena)?;
+        let Self { config, flash, arena, .. } = self;
+        let loaded =
+            super::ext4::disk::recover_sabotaged(&|lba| flash.peek(lba), arena, config.sabotage)?;
         super::ext4::disk::image(&loaded, &|lba| flash.peek(lba), arena)
     }
 

@@ -72,7 +72,11 @@ impl Machine {
         let ssd = Ssd::new(&config.drive, flash);
         let (fs, loaded) = match &config.mount {
             Mount::Ext4(options) => {
-                let loaded = super::ext4::disk::recover(&|lba| ssd.peek(lba), &mut arena)?;
+                let loaded = super::ext4::disk::recover_sabotaged(
+                    &|lba| ssd.peek(lba),
+                    &mut arena,
+                    config.sabotage,
+                )?;
                 (Fs::Ext4(Box::new(Ext4::new(&config, *options))), loaded)
             }
             Mount::Tmpfs | Mount::Nfs => {

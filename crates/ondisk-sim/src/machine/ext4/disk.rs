@@ -486,6 +486,14 @@ pub enum Damage {
     /// The file is larger than can be held in memory.
     #[error("it is larger than can be held")]
     Large,
+    /// It has another number of links than names.
+    #[error("it says that it has {said} links, and has {found}")]
+    Links {
+        /// As the inode says.
+        said: u32,
+        /// As the directories say.
+        found: u32,
+    },
     /// A directory that is not below the root, or has two names.
     #[error("the directories do not make a tree")]
     NoTree,

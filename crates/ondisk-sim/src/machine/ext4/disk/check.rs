@@ -10,21 +10,10 @@ use thiserror::Error;
 use super::load::all;
 use super::{Bitmap, Loaded};
 use crate::machine::ids::{Ino, Lba};
-use crate::machine::message::Kind;
 
 /// Two parts of the metadata that do not agree.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Disagreement {
-    /// An inode has another number of names than it says.
-    #[error("inode {} says that it has {said} links, and has {found}", .ino.0)]
-    Links {
-        /// The inode.
-        ino: Ino,
-        /// As it says.
-        said: u32,
-        /// As the directories say.
-        found: u32,
-    },
     /// A block is in use, and the bitmap says it is free.
     #[error("block {} is in use, and free in the bitmap", .0.0)]
     Free(Lba),
@@ -39,34 +28,22 @@ pub enum Disagreement {
     Twice(Ino),
 }
 
-/// Compares links with names, bitmap with extents, the list of orphans with inodes.
+/// Compares bitmap with extents, the list of orphans with inodes, and names with each other. That
+/// links agree with names is asked by every mount.
 ///
 /// # Errors
 /// The first disagreement.
 pub fn check(loaded: &Loaded) -> Result<(), Disagreement> {
-    let mut found = vec![0; loaded.inodes.len()];
     for (dir, blocks) in &loaded.dirs {
         let mut names = BTreeSet::new();
-        for entry in blocks.iter().flatten() {
-            if !names.insert(&entry.name) {
-                return Err(Disagreement::Twice(*dir));
-            }
-            found[entry.ino.index()] += 1;
-            if entry.kind == Kind::Dir {
-                found[dir.index()] += 1; // the name `..` in it
-                found[entry.ino.index()] += 1; // and `.`
-            }
+        if !blocks.iter().flatten().all(|entry| names.insert(&entry.name)) {
+            return Err(Disagreement::Twice(*dir));
         }
     }
-    found[Ino::ROOT.index()] += 2;
-    for (ino, inode) in all(&loaded.inodes) {
-        let found = found[ino.index()];
-        if inode.links != found {
-            return Err(Disagreement::Links { ino, said: inode.links, found });
-        }
-        if found == 0 && !loaded.orphans.contains(&ino) {
-            return Err(Disagreement::NoOrphan(ino));
-        }
+    let orphans: BTreeSet<Ino> = loaded.orphans.iter().copied().collect();
+    let mut nameless = all(&loaded.inodes).filter(|(_, inode)| inode.links == 0);
+    if let Some((ino, _)) = nameless.find(|(ino, _)| !orphans.contains(ino)) {
+        return Err(Disagreement::NoOrphan(ino));
     }
     bitmap(loaded)
 }

@@ -1,10 +1,11 @@
 //! All metadata read into memory.
 //!
 //! Invariant: what is read is whole and can be walked: every block belongs to one inode at most,
-//! every name to an inode of its kind, and the directories make a tree. Each block of the device
-//! is read at most once, so time and memory are bounded by it.
+//! every name to an inode of its kind, every inode has as many links as names, and the directories
+//! make a tree. Each block of the device is read at most once, so time and memory are bounded by
+//! it.
 //!
-//! Does not count: whether links, bitmap and list of orphans agree with the names is `check`'s.
+//! Whether bitmap and list of orphans agree with the inodes is not asked here, but by `check`.
 
 use std::collections::BTreeMap;
 
@@ -160,8 +161,8 @@ impl Reader<'_> {
     }
 }
 
-/// Every name stands for an inode of its kind; and each directory that has a name is below the
-/// root, once.
+/// Every name stands for an inode of its kind, every inode has as many links as names; and each
+/// directory that has a name is below the root, once.
 fn names(loaded: &Loaded) -> Result<(), MountError> {
     let table = |ino| loaded.superblock.geometry.inode_block(ino);
     let no_root = MountError {
@@ -172,6 +173,8 @@ fn names(loaded: &Loaded) -> Result<(), MountError> {
     loaded.inode(Ino::ROOT).filter(|root| root.kind == Kind::Dir).ok_or(no_root)?;
     // 0: no name; else the directory above.
     let mut above = vec![Ino(0); loaded.inodes.len()];
+    let mut found = vec![0_u32; loaded.inodes.len()];
+    found[Ino::ROOT.index()] += 1;
     for (dir, blocks) in &loaded.dirs {
         for (page, entries) in (0..).zip(blocks) {
             let at = |damage| {
@@ -189,17 +192,38 @@ fn names(loaded: &Loaded) -> Result<(), MountError> {
                     if first != Ino(0) || entry.ino == Ino::ROOT {
                         return Err(at(Damage::NoTree));
                     }
+                    found[dir.index()] += 1; // `..` in it
                 }
+                found[entry.ino.index()] += 1;
             }
         }
     }
-    below_root(loaded, &above)
+    below_root(loaded, &above)?;
+    links(loaded, &above, &found)
+}
+
+/// Every inode has as many links as were found, `.` of a directory with a name not yet counted.
+fn links(loaded: &Loaded, above: &[Ino], found: &[u32]) -> Result<(), MountError> {
+    for (ino, inode) in all(&loaded.inodes) {
+        let lba = loaded.superblock.geometry.inode_block(ino);
+        let at = |damage| MountError { lba, part: Part::Inode(ino), damage };
+        let named = ino == Ino::ROOT || above[ino.index()] != Ino(0);
+        let found = found[ino.index()] + u32::from(named);
+        if inode.links != found {
+            return Err(at(Damage::Links { said: inode.links, found }));
+        }
+        let holds_names = || loaded.dirs[&ino].iter().any(|block| !block.is_empty());
+        if inode.kind == Kind::Dir && !named && holds_names() {
+            return Err(at(Damage::NoTree));
+        }
+    }
+    Ok(())
 }
 
 /// Follows each directory upwards: it comes to the root, or to one without a name.
 fn below_root(loaded: &Loaded, above: &[Ino]) -> Result<(), MountError> {
     let mut seen = vec![Ino(0); above.len()];
-    for (dir, _) in &loaded.dirs {
+    for dir in loaded.dirs.keys() {
         let mut at = *dir;
         while at != Ino(0) && seen[at.index()] == Ino(0) {
             seen[at.index()] = *dir;

@@ -19,7 +19,8 @@ fn golden() -> BTreeMap<String, Bytes> {
         .map(|(lba, content)| (format!("block-{}", lba.0), *arena.bytes(content)))
         .collect();
     let mut inode = Inode::new(Kind::File, 0o644);
-    let extent = |n: u32| Extent { page: 2 * n, count: 1, lba: Lba(20 + 2 * n), unwritten: n == 18 };
+    let extent =
+        |n: u32| Extent { page: 2 * n, count: 1, lba: Lba(20 + 2 * n), unwritten: n == 18 };
     inode.extents = (0..19).map(extent).collect();
     inode.overflow = vec![Lba(40)];
     let mut data = [0; BLOCK];
