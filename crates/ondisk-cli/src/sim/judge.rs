@@ -3,9 +3,11 @@
 //! Invariant: a verdict is given for each acknowledgement that the run made, under each model that
 //! was asked for, and says on which level it was found.
 
-use ondisk_sim::ops::script::{Death as ScriptDeath, Drive as ScriptDrive, Run, Script};
+use ondisk_sim::ops::script::{
+    self, Death as ScriptDeath, Drive as ScriptDrive, FileOutcome, MayBe, RelPath, Run, Script,
+};
 use ondisk_sim::ops::verdict::{self, Claim, Held, Lost, Moments};
-use ondisk_sim::{Budget, Crash, History, Model};
+use ondisk_sim::{At, Budget, Crash, History, Model};
 use serde::Serialize;
 
 use super::config::{Config, Drive, Fatal, FileSystem, When, word};
@@ -116,6 +118,10 @@ impl Told {
         models: &[Model],
         death: Option<Death>,
     ) -> Result<Self, Failure> {
+        if config.fs == FileSystem::Nfs {
+            let what = "no set of states speaks for nfs: it is asked of its two machines alone";
+            return Err(Failure::Asked(what.to_owned()));
+        }
         let drive = match config.drive {
             Drive::Lies => ScriptDrive::Lies,
             Drive::Volatile | Drive::Capacitor | Drive::None => ScriptDrive::Honest,
@@ -143,7 +149,13 @@ impl Told {
         };
         let acks = judged.iter().flat_map(|(how, moments, _)| asked.acks(*how, *moments));
         let acks = acks.collect();
-        let (files, unmet) = asked.outcome(!models.is_empty());
+        let files = match &judged {
+            Some((how, Moments::At(at), _)) => asked.files(*how, *at),
+            // With a death at every moment: at the last of them.
+            Some((how, ..)) => asked.files(*how, asked.crashed.end),
+            None => asked.files(Fatal::Kill, asked.crashed.end),
+        };
+        let unmet = asked.unmet(models);
         Ok(Self {
             ondisk: "sim",
             v: 1,
@@ -296,34 +308,66 @@ impl Asked<'_> {
         told.collect()
     }
 
-    /// What each file may be at the end, and which `expect` does not hold.
-    fn outcome(&self, asked: bool) -> (Vec<File>, Vec<Unmet>) {
-        let own = self.config.model();
-        let budget = Budget::default().seeded(self.config.seed);
-        let dies = matches!(self.run.death(), Some(ScriptDeath::Cut | ScriptDeath::Crash));
-        // Without a death of the disk's every model says the same.
-        let models = if dies { self.models } else { &self.models[..1] };
-        let (mut files, mut unmet) = (Vec::new(), Vec::new());
-        for model in models {
-            let outcome = self.run.outcome(model, budget);
-            let name = if dies { model.name } else { "page cache" };
-            files.extend(outcome.files.iter().map(|file| File {
+    /// What each file may be at a moment, under each model.
+    fn files(&self, how: Fatal, at: At) -> Vec<File> {
+        let death = match how {
+            Fatal::Cut => ScriptDeath::Cut,
+            Fatal::Crash => ScriptDeath::Crash,
+            Fatal::Kill => ScriptDeath::Kill,
+        };
+        if self.config.fs == FileSystem::Tmpfs && how != Fatal::Kill {
+            let all = self.run.files().iter();
+            let gone = |file: &RelPath| File {
+                file: file.to_string(),
+                model: word(FileSystem::Tmpfs),
+                may_be: vec![MayBe::Absent.to_string()],
+                exact: true,
+            };
+            return all.map(gone).collect();
+        }
+        // Of what the page cache shows every model says the same.
+        let models = if how == Fatal::Kill { &self.models[..1] } else { self.models };
+        let of = |model: &Model| {
+            let history = self.history(how).clone();
+            let outcome = self.run.outcome_at((death, at), history, model, self.budget());
+            let name = if how == Fatal::Kill { "page cache" } else { model.name };
+            let told = move |file: &FileOutcome| File {
                 file: file.path.to_string(),
                 model: name.to_owned(),
                 may_be: file.may_be.iter().map(ToString::to_string).collect(),
                 exact: file.exhausted,
-            }));
-            // A script expects of one file system; of the others only who asks for them.
-            if asked || !dies || own.is_some_and(|own| own.name == model.name) {
-                unmet.extend(outcome.unmet.iter().map(|it| Unmet {
-                    line: it.expected.place.line,
-                    column: it.expected.place.column,
-                    model: name.to_owned(),
-                    what: without_line(&it.to_string(), it.expected.place.line),
-                }));
-            }
-        }
-        (files, unmet)
+            };
+            outcome.files.iter().map(told).collect::<Vec<_>>()
+        };
+        models.iter().flat_map(of).collect()
+    }
+
+    /// Which `expect` of the script does not hold. It expects of one file system; of others only
+    /// who asks for them.
+    fn unmet(&self, asked: &[Model]) -> Vec<Unmet> {
+        let own = self.config.model();
+        let dies = matches!(self.run.death(), Some(ScriptDeath::Cut | ScriptDeath::Crash));
+        let models = match (dies, asked, &own) {
+            (true, [], Some(own)) => std::slice::from_ref(own),
+            (true, asked, _) => asked,
+            (false, ..) => &self.models[..1],
+        };
+        let of = |model: &Model| {
+            let outcome = self.run.outcome(model, self.budget());
+            let name = if dies { model.name } else { "page cache" };
+            let told = move |it: &script::Unmet| Unmet {
+                line: it.expected.place.line,
+                column: it.expected.place.column,
+                model: name.to_owned(),
+                what: without_line(&it.to_string(), it.expected.place.line),
+            };
+            outcome.unmet.iter().map(told).collect::<Vec<_>>()
+        };
+        models.iter().flat_map(of).collect()
+    }
+
+    fn budget(&self) -> Budget {
+        Budget::default().seeded(self.config.seed)
     }
 }
 

@@ -198,7 +198,20 @@ impl Screen {
         if told.files.is_empty() {
             return;
         }
-        self.heading("What may be there at the end of the script");
+        let (then, at) = (told.death, told.at.as_deref());
+        self.heading(&match (then, at) {
+            (None, _) => "What a reader finds at the end of the script".to_owned(),
+            (Some(Fatal::Kill), Some("all" | "end")) => {
+                "What is there after a kill at the end of the script".to_owned()
+            }
+            (Some(Fatal::Crash), Some("all" | "end")) => {
+                "What may be there after a crash at the end of the script".to_owned()
+            }
+            (Some(Fatal::Cut), Some("all" | "end")) => {
+                "What may be there after a cut at the end of the script".to_owned()
+            }
+            (Some(_), at) => format!("What may be there after event {}", at.unwrap_or("?")),
+        });
         let mut names: Vec<&str> = Vec::new();
         for file in &told.files {
             if !names.contains(&file.file.as_str()) {

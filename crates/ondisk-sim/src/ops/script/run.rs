@@ -120,6 +120,12 @@ impl Run {
         self.death
     }
 
+    /// The files that the script names, in the order in which it does.
+    #[must_use]
+    pub fn files(&self) -> &[RelPath] {
+        &self.files
+    }
+
     /// What was acknowledged, each with the files that it speaks for.
     #[must_use]
     pub fn claims(&self) -> &[Claim] {

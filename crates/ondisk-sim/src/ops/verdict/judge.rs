@@ -26,8 +26,8 @@ use crate::ops::tally::Tally;
 /// The most states that one search looks at in one cut.
 const STATES: u32 = 2000;
 
-/// The most bytes of a file whose smallest loss is looked for; of a larger one the first is told.
-const SHRUNK: usize = 4 << 20;
+/// So many of the lost, torn and kept are named.
+const NAMED: usize = 3;
 
 /// Judges the claims of one history under one model.
 pub(super) struct Judge<'a> {
@@ -271,18 +271,16 @@ impl<'a> Judge<'a> {
 
     /// A loss in words, with as little lost as there can be.
     fn story(&mut self, loss: &Loss<'_>) -> String {
-        let cut = self.crash.at(loss.at);
-        let why = why(loss.file, self.how);
-        let large = matches!(&loss.file.held, Held::File(bytes) if bytes.len() > SHRUNK);
+        let (cut, file) = (self.crash.at(loss.at), loss.file);
         // A claim judged at its own moment alone is asked for its rung, not for a story.
-        if self.how == Fatal::Kill || self.moments == Moments::Same || large {
+        if self.how == Fatal::Kill || self.moments == Moments::Same {
             let story = Story::new(&cut, &[], &[], &[]);
-            return sentence(&loss.miss.told(loss.file), &why, &story, self.how);
+            return sentence(&loss.miss.told(file), file, &story, self.how);
         }
         let small = self.small(&cut, loss);
         let story = Story::new(&cut, &small.lost, &small.kept, &small.torn);
-        let told = sentence(&small.why, &why, &story, self.how);
-        self.last = Some((loss.at, loss.file.path.clone(), small));
+        let told = sentence(&small.why, file, &story, self.how);
+        self.last = Some((loss.at, file.path.clone(), small));
         told
     }
 
@@ -315,29 +313,30 @@ impl<'a> Judge<'a> {
 }
 
 /// Why a file is not what it was though nothing was lost of what the kernel was given.
-fn why(file: &Spoken, how: Fatal) -> String {
-    match (file.buffered, how) {
-        (0, Fatal::Kill) => "the program itself changed it since".to_owned(),
-        (0, _) => "the program itself changed it since, or a drive forgot it".to_owned(),
-        (1, _) => "1 byte of it was still in the program's own buffer".to_owned(),
-        (n, _) => format!("{n} bytes of it were still in the program's own buffer"),
+fn why(file: &Spoken) -> String {
+    match file.buffered {
+        0 => "the program itself changed it since".to_owned(),
+        1 => "1 byte of it was still in the program's own buffer".to_owned(),
+        n => format!("{n} bytes of it were still in the program's own buffer"),
     }
 }
 
 /// What differs, what of the disk's was lost for it, and when.
-fn sentence(told: &str, why: &str, story: &Story, how: Fatal) -> String {
-    let mut parts = Vec::new();
-    for (word, things) in [("lost", &story.lost), ("tore", &story.torn), ("kept", &story.kept)] {
-        let names: Vec<String> = things.iter().take(3).map(|it| format!("`{it}`")).collect();
+fn sentence(told: &str, file: &Spoken, story: &Story, how: Fatal) -> String {
+    let list = |word: &str, things: &[String]| {
+        let names: Vec<String> = things.iter().take(NAMED).map(|it| format!("`{it}`")).collect();
         let more = things.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        if !names.is_empty() {
-            parts.push(format!("{word} {}{more}", names.join(", ")));
-        }
-    }
-    if story.lost.is_empty() && story.torn.is_empty() {
-        parts.insert(0, why.to_owned());
-    }
+        (!names.is_empty()).then(|| format!("{word}{}{more}", names.join(", ")))
+    };
+    let parts = if story.lost.is_empty() && story.torn.is_empty() {
+        let by = list("by ", &story.kept).filter(|_| file.buffered == 0);
+        vec![Some(why(file)), by]
+    } else {
+        let all = [("lost ", &story.lost), ("tore ", &story.torn), ("kept ", &story.kept)];
+        all.map(|(word, things)| list(word, things)).to_vec()
+    };
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
     let death = match how {
         Fatal::Kill => "killed",
         Fatal::Crash => "crash",
