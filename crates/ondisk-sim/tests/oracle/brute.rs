@@ -89,6 +89,12 @@ struct Made {
     apart: Option<usize>,
 }
 
+/// A sync that has not returned.
+pub(crate) struct Running {
+    ino: usize,
+    covered: usize,
+}
+
 /// What became of an effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -459,7 +465,35 @@ impl Brute {
 
     fn sync(&mut self, ino: usize, names: Raise) {
         self.set_apart(|effect| is_of(effect, ino));
-        let covered = self.made.len();
+        self.synced(ino, names, self.made.len());
+    }
+
+    /// A sync is called, and that is all: what it covers is made.
+    pub(crate) fn call_sync(&mut self, at: Spot) -> Running {
+        let ino = self.names[&at];
+        self.set_apart(|effect| is_of(effect, ino));
+        self.ops += 1;
+        Running { ino, covered: self.made.len() }
+    }
+
+    /// It returns Ok, having been a `sync_data` or a `sync_all`.
+    pub(crate) fn return_sync(&mut self, running: &Running, names: Raise) {
+        self.synced(running.ino, names, running.covered);
+        self.ops += 1;
+    }
+
+    /// It fails.
+    pub(crate) fn fail_sync(&mut self, running: &Running) {
+        for made in &mut self.made[..running.covered] {
+            let its = matches!(made.effect, Effect::Data { ino, .. } if ino == running.ino);
+            if its && made.floor.is_none() && made.dropped.is_none() {
+                made.dropped = Some(self.ops);
+            }
+        }
+        self.ops += 1;
+    }
+
+    fn synced(&mut self, ino: usize, names: Raise, covered: usize) {
         for effect in 0..covered {
             let its = match &self.made[effect].effect {
                 Effect::Data { ino: i, .. }

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use ondisk_sim::model::{
-    Append, EXT4, Fill, Len, Names, Needs, POSIX, Raise, RaiseDir, Rename, Replace, STRICT, Tear,
+    Append, BTRFS, EXT4, Fill, Len, Names, Needs, POSIX, Raise, RaiseDir, Rename, Replace, STRICT,
+    Tear, XFS,
 };
 use ondisk_sim::{At, Budget, Crash, Image, Member, Membership, Model, Tally};
 
@@ -44,7 +45,7 @@ fn images(tree: &Brief) -> Vec<Image> {
     ways.into_iter().map(join).collect()
 }
 
-fn is_member(cuts: &Membership, at: At, tree: &Brief) -> bool {
+pub(crate) fn is_member(cuts: &Membership, at: At, tree: &Brief) -> bool {
     images(tree).iter().any(|image| match cuts.at(at).contains(image) {
         Member::Witness(_) => true,
         Member::Refuted(why) => {
@@ -218,6 +219,11 @@ fn a_rule_that_is_switched_off_is_noticed() {
         (STRICT, Model { names: Names::OneChain, ..STRICT }),
         (STRICT, Model { tear: Tear::Sector, ..STRICT }),
         (STRICT, Model { sync_dir: RaiseDir::NamesIn, ..STRICT }),
+        (XFS, Model { len: Len::Float(Needs::Nothing), ..XFS }),
+        (XFS, Model { sync_dir: RaiseDir::AllNames, ..XFS }),
+        (BTRFS, Model { names: Names::OneChain, ..BTRFS }),
+        (BTRFS, Model { len: Len::Float(Needs::Nothing), ..BTRFS }),
+        (BTRFS, Model { sync: Raise::Nothing, ..BTRFS }),
     ];
     for (row, mutant) in mutants {
         let caught = is_caught(row, mutant);

@@ -9,6 +9,7 @@ mod brute;
 mod contains;
 mod lives;
 mod mutants;
+mod overlap;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
