@@ -41,6 +41,8 @@
 //! Everything is deterministic: no clock, no thread, no random order, no address. Knows nothing
 //! of logs and engines.
 
+#[cfg(feature = "machine")]
+pub mod machine;
 pub mod ops;
 
 pub use ops::{model, record};

@@ -8,7 +8,7 @@ mod chooser;
 mod contains;
 mod crash;
 mod crash_fs;
-mod digest;
+pub mod digest;
 mod effects;
 mod explore;
 mod fault;
@@ -18,7 +18,7 @@ mod live;
 mod media;
 mod mem_fs;
 pub mod model;
-mod path;
+pub(crate) mod path;
 pub mod record;
 pub mod script;
 

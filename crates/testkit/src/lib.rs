@@ -3,7 +3,9 @@
 //! Knows all rooms, and is known by none but tests and its own binaries.
 
 pub mod log_life;
+pub mod machine_cut;
 pub mod power_cut;
+pub mod refine;
 pub mod seam;
 pub mod stage;
 

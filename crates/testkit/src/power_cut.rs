@@ -134,13 +134,13 @@ impl Run {
         report
     }
 
-    fn options(&self) -> LogOptions {
+    pub(crate) fn options(&self) -> LogOptions {
         let sabotage = self.sabotage;
         LogOptions { first_segment: 16 << 10, largest_segment: 32 << 10, sabotage }
     }
 
     /// How many acknowledged commits a cut may take.
-    fn at_risk(&self) -> Option<u32> {
+    pub(crate) fn at_risk(&self) -> Option<u32> {
         match self.shape.mode {
             Some(Mode::Sync) => Some(0),
             Some(Mode::Batch) => Some(BATCH),

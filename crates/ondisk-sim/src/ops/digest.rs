@@ -18,11 +18,11 @@ pub(crate) const fn mix2(a: u64, b: u64) -> u64 {
 
 /// A running hash of a sequence of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Digest(pub(crate) u64, pub(crate) u64);
+pub struct Digest(pub u64, pub u64);
 
 impl Digest {
     /// Adds one number behind those before.
-    pub(crate) const fn add(&mut self, value: u64) {
+    pub const fn add(&mut self, value: u64) {
         self.0 = mix(self.0 ^ value);
         self.1 = (self.1 ^ value).wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(29);
     }

@@ -27,7 +27,7 @@ pub struct Recorder {
 }
 
 /// A sync that was called and has not returned.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[must_use = "a sync that never returns raises nothing"]
 pub struct Running(usize);
 
@@ -203,6 +203,11 @@ impl Recorder {
     ) -> Result<Claim, TooMuch> {
         let at = self.live.acknowledge(text);
         ledger.claim(&mut self.live, at, (task, text), named, buffers)
+    }
+
+    /// What stands at a path.
+    pub fn resolve(&mut self, path: &Path) -> Option<Ino> {
+        self.live.resolve(path).ok()
     }
 
     /// A cut here comes after all that was recorded so far and before all that will be.

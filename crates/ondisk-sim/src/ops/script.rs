@@ -41,10 +41,12 @@ mod value;
 
 use std::time::Duration;
 
+pub(crate) use check::check as check_run;
 pub use errno::Errno;
 pub use error::{ParseError, Problem, RunError, Stage};
 pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
 pub use run::{Answer, Drive, Expectation, Note, Run};
+pub(crate) use user_buffer::UserBuffer;
 pub use user_buffer::{Close, Failed, Profile, Spill};
 pub use value::{BadPath, Piece, RelPath, Value};
 

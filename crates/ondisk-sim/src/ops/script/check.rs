@@ -11,7 +11,7 @@ use super::{Act, Call, RelPath, Run, Script, Setup, Step};
 ///
 /// # Errors
 /// The first thing that stands against a run.
-pub(super) fn check(script: &Script) -> Result<Vec<RelPath>, RunError> {
+pub(crate) fn check(script: &Script) -> Result<Vec<RelPath>, RunError> {
     let (steps, bytes) = (script.run_len(), script.run_bytes());
     if steps > Run::STEP_LIMIT {
         return Err(RunError::Steps { steps });

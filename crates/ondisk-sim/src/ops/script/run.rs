@@ -19,6 +19,7 @@ use super::{
     TaskName,
 };
 use crate::ops::history::{History, SyncKind};
+use crate::ops::image::Image;
 use crate::ops::verdict::{Claim, Ledger, TooMuch};
 
 /// What the drive does with a FLUSH.
@@ -136,6 +137,11 @@ impl Run {
     #[must_use]
     pub fn said_at(&self) -> &[Place] {
         &self.said_at
+    }
+
+    /// All files as the page cache shows them.
+    pub(crate) fn shown(&self) -> Image {
+        self.kernel.fs.image()
     }
 
     /// All that was called since `durable`.

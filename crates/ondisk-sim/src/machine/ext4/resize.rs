@@ -1,0 +1,194 @@
+//! Lengths and blocks of files changed by calls: truncate, fallocate, the end of an inode.
+//!
+//! Invariant: what a file loses it loses in one handle; a page that was cut inside is not
+//! written before that handle's transaction is durable, and the file gets no longer in the
+//! journal before that page's cleared tail is on the media.
+
+use super::answer::{To, answer};
+use super::node::Cut;
+use super::{Ext4, Work, extents, page_of, pages_of};
+use crate::machine::Errno;
+use crate::machine::event::HandleFor;
+use crate::machine::ids::{BlockId, Ino, Lba, OpId};
+use crate::machine::layer::Cx;
+use crate::machine::message::{FsReq, Kind};
+
+const BLOCK: u64 = ondisk_fs::BLOCK as u64;
+
+impl Ext4 {
+    /// Whether a piece of work must wait for a commit, which is then asked for.
+    pub(super) fn ready(&mut self, cx: &mut Cx, work: &Work) -> bool {
+        if self.journal.aborted {
+            return true;
+        }
+        let (op, ino, end) = match work {
+            Work::Req(FsReq::WriteBegin { op, ino, at, len, .. }) => {
+                if !self.has_space(cx, *op, self.unplaced(*ino, *at, *len)) {
+                    return false;
+                }
+                (*op, *ino, at + len)
+            }
+            Work::Req(
+                FsReq::SetLen { op, ino, len, .. } | FsReq::Allocate { op, ino, len, .. },
+            ) => (*op, *ino, *len),
+            Work::Place(write) => (write.op, write.ino, write.size),
+            _ => return true,
+        };
+        let Some(node) = self.node(ino) else { return true };
+        let cut = node.cut.filter(|cut| end > node.disk.size && self.is_live(cut.tid));
+        if let Some(cut) = cut {
+            self.want(cx, cut.tid, op);
+        }
+        cut.is_none()
+    }
+
+    /// Whether there is space for so many pages, or none will come from a commit.
+    fn has_space(&mut self, cx: &mut Cx, op: OpId, count: u32) -> bool {
+        if self.space.could_promise(count) || !self.space.is_held() {
+            return true;
+        }
+        self.want_running(cx, op);
+        false
+    }
+
+    /// `truncate`.
+    pub(super) fn set_len(&mut self, cx: &mut Cx, op: OpId, ino: Ino, len: u64) {
+        if let Err(errno) = self.writable() {
+            return answer(cx, To::Pages, op, Err(errno));
+        }
+        let Some(old) = self.node(ino).map(|node| node.size) else {
+            return answer(cx, To::Pages, op, Ok(()));
+        };
+        let why = if len < old { HandleFor::Truncate } else { HandleFor::Length };
+        let tid = self.handle(cx, op, why, ino);
+        self.touch_extents(cx, ino);
+        if len < old {
+            self.cut_blocks(cx, ino, len);
+            self.cut_page(cx, ino, len);
+        }
+        let now = self.clock(cx);
+        self.set_length(cx, ino, len, tid);
+        if let Some(node) = self.node_mut(ino) {
+            node.size = len;
+            node.disk.mtime = node.disk.mtime.max(now);
+            node.seen = false;
+        }
+        answer(cx, To::Pages, op, Ok(()));
+    }
+
+    /// Frees the blocks behind a length. The blocks of the inode have joined.
+    pub(super) fn cut_blocks(&mut self, cx: &mut Cx, ino: Ino, len: u64) {
+        let first = pages_of(len);
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.clear();
+        let mut promised = 0;
+        if let Some(node) = self.node_mut(ino) {
+            extents::cut(&mut node.disk.extents, first, &mut |lba, count| {
+                runs.push((lba.0, count));
+            });
+            promised = node.delayed.remove(first, u32::MAX);
+        }
+        self.space.unpromise(promised);
+        for &(lba, count) in &runs {
+            self.free_data(cx, Lba(lba), count);
+        }
+        self.runs = runs;
+        self.fit_extents(cx, ino);
+        self.journal.join(cx.now).unorder(ino, page_of(len), u32::MAX, |_| true);
+    }
+
+    /// Blocks of a file's data are free.
+    fn free_data(&mut self, cx: &mut Cx, lba: Lba, count: u32) {
+        match self.journals_data() {
+            true => (lba.0..lba.0 + count).for_each(|lba| self.free_meta(cx, Lba(lba))),
+            false => self.free_blocks(cx, lba, count),
+        }
+    }
+
+    /// Remembers the last page of a file that is cut inside it.
+    fn cut_page(&mut self, cx: &Cx, ino: Ino, len: u64) {
+        let (page, from) = (page_of(len), self.bios.next());
+        let tid = self.journal.join(cx.now).tid;
+        let is_journalled = self.journals_data();
+        let Some(node) = self.node_mut(ino) else { return };
+        let is_on_media = node.extent(page).is_some_and(|extent| !extent.unwritten);
+        if len % BLOCK != 0 && is_on_media && !is_journalled {
+            node.cut = Some(Cut { page, tid, from });
+        } else if node.cut.is_some_and(|cut| cut.page >= page) {
+            node.cut = None;
+        }
+    }
+
+    /// `fallocate`: every page below a length gets a place, unwritten.
+    pub(super) fn allocate(&mut self, cx: &mut Cx, op: OpId, ino: Ino, len: u64) {
+        let needed = self.unplaced(ino, 0, len);
+        let result = match self.writable() {
+            Ok(()) if !self.space.could_promise(needed) => Err(Errno::Nospc),
+            result => result,
+        };
+        if result.is_err() {
+            return answer(cx, To::Vfs, op, result);
+        }
+        let tid = self.handle(cx, op, HandleFor::Allocate, ino);
+        self.touch_extents(cx, ino);
+        let mut holes = Vec::new();
+        if let Some(node) = self.node(ino) {
+            extents::holes(&node.disk.extents, 0, pages_of(len), &mut |from, to| {
+                holes.push((from, to));
+            });
+        }
+        for (mut from, to) in holes {
+            while from < to {
+                let Some((_, count)) = self.give(cx, op, ino, from, to - from, true) else { break };
+                from += count;
+            }
+        }
+        self.fit_extents(cx, ino);
+        let grows = self.node(ino).is_some_and(|node| len > node.disk.size);
+        if grows {
+            self.set_length(cx, ino, len, tid);
+        }
+        let now = self.clock(cx);
+        if let Some(node) = self.node_mut(ino) {
+            node.size = node.size.max(len);
+            node.disk.mtime = node.disk.mtime.max(now);
+            (node.sync_tid, node.data_tid) = (tid, tid);
+        }
+        answer(cx, To::Vfs, op, Ok(()));
+    }
+
+    /// An inode without names is used no more.
+    pub(super) fn free(&mut self, cx: &mut Cx, ino: Ino) {
+        let is_orphan = self.node(ino).is_some_and(|node| node.disk.links == 0);
+        if is_orphan && !self.journal.aborted {
+            self.free_inode(cx, OpId(0), ino);
+        }
+    }
+
+    /// Frees an inode and all its blocks.
+    pub(super) fn free_inode(&mut self, cx: &mut Cx, op: OpId, ino: Ino) {
+        let Some(kind) = self.node(ino).map(|node| node.disk.kind) else { return };
+        self.handle(cx, op, HandleFor::Free, ino);
+        self.touch_extents(cx, ino);
+        self.drop_orphan(cx, ino);
+        match kind {
+            Kind::File => self.cut_blocks(cx, ino, 0),
+            Kind::Dir | Kind::Symlink => {
+                let blocks = self.node_mut(ino).map(|node| std::mem::take(&mut node.disk.extents));
+                for extent in blocks.unwrap_or_default() {
+                    for lba in extent.lba.0..extent.lba.0 + extent.count {
+                        self.free_meta(cx, Lba(lba));
+                    }
+                }
+                self.fit_extents(cx, ino);
+            }
+        }
+        self.inodes[ino.index()] = None;
+        self.lowest = self.lowest.min(ino);
+    }
+
+    /// The last page of a file that is to be cut was read.
+    pub(super) fn cut_read(&mut self, cx: &mut Cx, content: BlockId) {
+        let _ = (cx, content);
+    }
+}

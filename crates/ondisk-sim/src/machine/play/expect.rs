@@ -1,0 +1,64 @@
+//! What a script expects of its end, held against what the machine left.
+//!
+//! Invariant: the machine leaves one thing, so an `expect` holds when that is one of those that it
+//! lists.
+
+use std::path::Path;
+
+use super::Play;
+use super::files::path_of;
+use crate::machine::media::MountError;
+use crate::ops::Image;
+use crate::ops::Node;
+use crate::ops::script::{Expectation, Expected};
+
+/// An `expect` that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// Which.
+    pub expected: Expectation,
+    /// What stands there; `None` for nothing.
+    pub found: Option<Node>,
+}
+
+impl Play {
+    /// What the script expects of its end and did not get.
+    ///
+    /// # Errors
+    /// When the media cannot be mounted.
+    pub fn missed(&self) -> Result<Vec<Missed>, MountError> {
+        if self.expected().is_empty() {
+            return Ok(Vec::new());
+        }
+        let end = self.end()?;
+        let mut missed = Vec::new();
+        for expected in self.expected() {
+            let found = end.nodes.get(&path_of(&expected.path));
+            if !expected.may_be.iter().any(|may_be| is(may_be, found, &expected.may_be)) {
+                let (expected, found) = (expected.clone(), found.cloned());
+                missed.push(Missed { expected, found });
+            }
+        }
+        Ok(missed)
+    }
+
+    /// What stands at a path at the end, in an image of it.
+    #[must_use]
+    pub fn found<'a>(end: &'a Image, path: &Path) -> Option<&'a Node> {
+        end.nodes.get(path)
+    }
+}
+
+fn is(may_be: &Expected, found: Option<&Node>, all: &[Expected]) -> bool {
+    match (may_be, found) {
+        (Expected::Absent, None) => true,
+        (Expected::Is(value), Some(Node::File(bytes))) => value.bytes() == *bytes,
+        // A content that is none of those listed, of bytes that programs write.
+        (Expected::Partial, Some(Node::File(bytes))) => {
+            let listed =
+                |other: &Expected| matches!(other, Expected::Is(value) if value.bytes() == *bytes);
+            !all.iter().any(listed)
+        }
+        _ => false,
+    }
+}

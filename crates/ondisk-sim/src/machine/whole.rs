@@ -1,0 +1,292 @@
+//! The six layers put together: the loop that delivers their messages, and what a death does.
+//!
+//! Invariant: time moves only to the next thing that is due; at one instant messages come in the
+//! order in which they were sent, then ticks from the top layer down. Nothing but the drive's
+//! flash goes from one life to the next.
+//!
+//! Knows nothing of scripts and of threads: [`Sim`](super::Sim) is its front.
+
+use std::collections::BTreeMap;
+
+use super::Errno;
+use super::arena::Marks;
+use super::block::Block;
+use super::config::{Config, Mount};
+use super::digest::Digest;
+use super::event::{Event, Kind, Layer as Number};
+use super::ext4::Ext4;
+use super::ids::{EventId, Ns, OpId, PageVer, TaskId};
+use super::layer::{Cx, Layer};
+use super::media::{Media, MountError, Shot};
+use super::message::{Call, FsReq, Msg, Reply, Request, Ret};
+use super::page_cache::PageCache;
+use super::ssd::Ssd;
+use super::tmpfs::Tmpfs;
+use super::vfs::Vfs;
+use crate::ops::At;
+use crate::ops::record::Recorder;
+
+/// Layer 4: what is mounted.
+#[derive(Clone, Debug)]
+enum Fs {
+    Ext4(Box<Ext4>),
+    Tmpfs(Tmpfs),
+}
+
+/// Does one thing with whatever is mounted.
+macro_rules! mounted {
+    ($fs:expr, $name:ident => $do:expr) => {
+        match $fs {
+            Fs::Ext4($name) => $do,
+            Fs::Tmpfs($name) => $do,
+        }
+    };
+}
+
+/// One machine, from the boundary to the program down to flash.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    config: Config,
+    seed: u64,
+    pub(super) cx: Cx,
+    vfs: Vfs,
+    pages: PageCache,
+    fs: Fs,
+    block: Block,
+    ssd: Ssd,
+    /// Answers that nobody took yet.
+    answers: BTreeMap<OpId, Result<Reply, Errno>>,
+    next_op: OpId,
+    marks: Marks,
+    /// How often the drive was told or did something.
+    drive_moves: u64,
+    /// Every so many moves of the drive a moment is kept; 0 keeps none.
+    pub(super) every: u64,
+    pub(super) shots: Vec<Shot>,
+}
+
+impl Machine {
+    /// A machine that is switched on with these media, and mounting.
+    pub(super) fn boot(media: Media, seed: u64) -> Result<Self, MountError> {
+        let Media { config, mut arena, flash, base } = media;
+        let ssd = Ssd::new(&config.drive, flash);
+        let (fs, loaded) = match &config.mount {
+            Mount::Ext4(options) => {
+                let loaded = super::ext4::disk::recover(&|lba| ssd.peek(lba), &mut arena)?;
+                (Fs::Ext4(Box::new(Ext4::new(&config, *options))), loaded)
+            }
+            Mount::Tmpfs | Mount::Nfs => {
+                (Fs::Tmpfs(Tmpfs::new()), super::ext4::disk::Loaded::default())
+            }
+        };
+        let mut cx = Cx::new(arena, seed);
+        cx.history = base.map(|base| Recorder::new(&base));
+        cx.send(Msg::Fs(FsReq::Mount(Box::new(loaded))));
+        Ok(Self {
+            vfs: Vfs::new(&config),
+            pages: PageCache::new(&config),
+            block: Block::new(&config),
+            ssd,
+            fs,
+            cx,
+            seed,
+            answers: BTreeMap::new(),
+            next_op: OpId(1),
+            marks: Marks::default(),
+            drive_moves: 0,
+            every: 0,
+            shots: Vec::new(),
+            config,
+        })
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether calls are taken.
+    pub(super) fn is_mounted(&self) -> bool {
+        self.vfs.is_mounted()
+    }
+
+    /// A call of a task comes to the boundary, now.
+    pub(super) fn submit(&mut self, cause: EventId, task: TaskId, what: Request) -> OpId {
+        self.cx.because(cause);
+        let op = self.next_op;
+        self.next_op = OpId(op.0 + 1);
+        self.cx.send(Msg::Call(Call { op, task, what }));
+        op
+    }
+
+    /// The answer of a call, once.
+    pub(super) fn take(&mut self, op: OpId) -> Option<Result<Reply, Errno>> {
+        self.answers.remove(&op)
+    }
+
+    /// Something that moved outside of the kernel.
+    pub(super) fn moved(&mut self, layer: Number, op: OpId, kind: Kind) -> EventId {
+        self.cx.because(EventId(0));
+        self.cx.event(layer, op, PageVer(0), kind)
+    }
+
+    /// When the next thing is due.
+    pub(super) fn due(&self) -> Option<Ns> {
+        let ticks = [
+            self.vfs.next_tick(),
+            self.pages.next_tick(),
+            mounted!(&self.fs, fs => fs.next_tick()),
+            self.block.next_tick(),
+            self.ssd.next_tick(),
+        ];
+        ticks.into_iter().flatten().chain(self.cx.due()).min()
+    }
+
+    /// Does the next thing that is due, and moves the clock to it; `false` when nothing is.
+    pub(super) fn step(&mut self) -> bool {
+        let Some(due) = self.due() else { return false };
+        self.cx.now = self.cx.now.max(due);
+        match self.cx.take() {
+            Some(msg) => self.deliver(msg),
+            None => self.tick(),
+        }
+        if self.cx.arena.is_full() {
+            self.sweep();
+        }
+        true
+    }
+
+    /// Does all that is due up to an instant, and moves the clock to it.
+    pub(super) fn run_until(&mut self, at: Ns) {
+        while self.due().is_some_and(|due| due <= at) {
+            self.step();
+        }
+        self.cx.now = self.cx.now.max(at);
+    }
+
+    fn deliver(&mut self, msg: Msg) {
+        let cx = &mut self.cx;
+        match msg {
+            Msg::Call(call) => self.vfs.accept(cx, call),
+            Msg::Ret(Ret { op, result, .. }) => {
+                self.answers.insert(op, result);
+            }
+            Msg::Pages(req) => self.pages.accept(cx, req),
+            Msg::VfsDone(done) => self.vfs.complete(cx, done),
+            Msg::Fs(req) => mounted!(&mut self.fs, fs => fs.accept(cx, req)),
+            Msg::PagesDone(done) => self.pages.complete(cx, done),
+            Msg::Block(req) => self.block.accept(cx, req),
+            Msg::BioDone(done) => mounted!(&mut self.fs, fs => fs.complete(cx, done)),
+            Msg::Ssd(req) => {
+                self.ssd.accept(cx, req);
+                self.moved_drive();
+            }
+            Msg::SsdDone(done) => self.block.complete(cx, done),
+        }
+    }
+
+    /// Calls the topmost layer whose instant has come.
+    fn tick(&mut self) {
+        let Self { cx, vfs, pages, fs, block, ssd, .. } = self;
+        let due = |at: Option<Ns>, cx: &Cx| at.is_some_and(|at| at <= cx.now);
+        cx.because(EventId(0));
+        if due(vfs.next_tick(), cx) {
+            vfs.tick(cx);
+        } else if due(pages.next_tick(), cx) {
+            pages.tick(cx);
+        } else if due(mounted!(&*fs, fs => fs.next_tick()), cx) {
+            mounted!(fs, fs => fs.tick(cx));
+        } else if due(block.next_tick(), cx) {
+            block.tick(cx);
+        } else if due(ssd.next_tick(), cx) {
+            ssd.tick(cx);
+            self.moved_drive();
+        }
+    }
+
+    /// The drive is not what it was: perhaps a moment to keep.
+    fn moved_drive(&mut self) {
+        self.drive_moves += 1;
+        if self.every > 0 && self.drive_moves.is_multiple_of(self.every) {
+            let shot = self.shot();
+            self.shots.push(shot);
+        }
+    }
+
+    /// How often the drive was told or did something: what a death leaves changes with it alone.
+    pub(super) fn drive_moves(&self) -> u64 {
+        self.drive_moves
+    }
+
+    /// Uses again the contents that nobody holds.
+    fn sweep(&mut self) {
+        let Self { cx, vfs, pages, fs, block, ssd, marks, .. } = self;
+        marks.clear();
+        vfs.marks(marks);
+        pages.marks(marks);
+        mounted!(&*fs, fs => fs.marks(marks));
+        block.marks(marks);
+        ssd.marks(marks);
+        for msg in cx.pending() {
+            msg.marks(marks);
+        }
+        cx.arena.sweep(marks);
+    }
+
+    /// This moment, to die at later.
+    pub(super) fn shot(&self) -> Shot {
+        Shot {
+            config: self.config.clone(),
+            arena: self.cx.arena.clone(),
+            ssd: self.ssd.clone(),
+            at: self.cx.history.as_ref().map_or(At(0), Recorder::here),
+            now: self.cx.now,
+            event: EventId(self.cx.count()),
+        }
+    }
+
+    /// The whole state as a number.
+    pub(super) fn digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        digest.add(self.cx.now.0);
+        digest.add(u64::from(self.cx.count()));
+        let arena = &self.cx.arena;
+        self.vfs.digest(arena, &mut digest);
+        self.pages.digest(arena, &mut digest);
+        mounted!(&self.fs, fs => fs.digest(arena, &mut digest));
+        self.block.digest(arena, &mut digest);
+        self.ssd.digest(arena, &mut digest);
+        digest
+    }
+
+    /// The next event that was not taken.
+    pub(super) fn event(&mut self) -> Option<Event> {
+        self.cx.events.pop_front()
+    }
+}
+
+impl Msg {
+    /// Marks the contents that it carries.
+    fn marks(&self, marks: &mut Marks) {
+        use super::message::{BlockReq, PagesDone};
+        let list = match self {
+            Self::Fs(FsReq::WritePages { pages, .. } | FsReq::WriteEnd { pages, .. })
+            | Self::PagesDone(PagesDone::Written { pages, .. }) => {
+                return pages.iter().for_each(|(_, cargo)| marks.hold(cargo.content));
+            }
+            Self::PagesDone(PagesDone::Page { result: Ok(content), .. }) => {
+                return marks.hold(*content);
+            }
+            Self::Fs(FsReq::Mount(loaded)) => return loaded.marks(marks),
+            Self::Block(BlockReq::Submit(bio)) => &bio.cargo,
+            Self::BioDone(done) => &done.cargo,
+            Self::Ssd(req) => &req.cargo,
+            Self::SsdDone(done) => &done.cargo,
+            _ => return,
+        };
+        list.iter().for_each(|cargo| marks.hold(cargo.content));
+    }
+}

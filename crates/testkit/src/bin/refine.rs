@@ -1,0 +1,112 @@
+//! A longer campaign of refinement: case after case of the layered machine, every death held against
+//! the operations level.
+//!
+//! `refine [--from N] [--cases N] [--jobs N] [--keep-going]`: prints what it looked at, and exits 1
+//! at the first image that its model does not allow, with the case that shows it. `refine --case N` runs one and shows
+//! its script.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use testkit::refine::{Case, Seen};
+
+const USAGE: &str = "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] | --case N";
+
+fn main() -> ExitCode {
+    let (mut from, mut cases, mut jobs, mut one) = (1_u64, 100_000_u64, 2_u64, None);
+    let mut keep_going = false;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        if name == "--keep-going" {
+            keep_going = true;
+            continue;
+        }
+        let value = arguments.next().and_then(|value| value.parse().ok());
+        match (&name[..], value) {
+            ("--from", Some(value)) => from = value,
+            ("--cases", Some(value)) => cases = value,
+            ("--jobs", Some(value)) => jobs = value,
+            ("--case", Some(value)) => one = Some(value),
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    if let Some(number) = one {
+        let case = Case::of(number);
+        println!("{}{:#?}", case.script, case.config);
+        return match case.run() {
+            Ok(seen) => {
+                println!("{seen:?}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                println!("{why}");
+                ExitCode::from(1)
+            }
+        };
+    }
+    campaign(from, cases, jobs, keep_going)
+}
+
+/// Runs cases side by side, each by itself.
+fn campaign(from: u64, cases: u64, jobs: u64, keep_going: bool) -> ExitCode {
+    let clock = testkit::clock();
+    let (next, stop) = (AtomicU64::new(from), AtomicBool::new(false));
+    let total = Mutex::new((0_u64, Seen::default()));
+    let failure = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= from + cases || stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    match Case::of(number).run() {
+                        Ok(seen) => {
+                            let Ok(mut total) = total.lock() else { return };
+                            total.0 += 1;
+                            total.1.add(&seen);
+                            if total.0.is_multiple_of(1000) {
+                                eprintln!("{} cases, {:.0} s", total.0, clock());
+                            }
+                        }
+                        Err(why) => {
+                            if keep_going {
+                                let first = why.lines().next().unwrap_or_default();
+                                println!("case {number}: {first}");
+                                continue;
+                            }
+                            stop.store(true, Ordering::Relaxed);
+                            let Ok(mut failure) = failure.lock() else { return };
+                            failure.get_or_insert((number, why));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (done, seen) = total.into_inner().unwrap_or_default();
+    println!(
+        "{done} cases from {from}: {} deaths, {} different images, {} events, {} unknown, {:.0} s",
+        seen.deaths,
+        seen.images,
+        seen.events,
+        seen.unknown,
+        clock()
+    );
+    match failure.into_inner().ok().flatten() {
+        Some((number, why)) => {
+            println!("case {number} leaves what its model does not allow:\n{why}");
+            ExitCode::from(1)
+        }
+        None => {
+            println!("0 outside");
+            ExitCode::SUCCESS
+        }
+    }
+}
