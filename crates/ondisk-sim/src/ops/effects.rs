@@ -117,6 +117,8 @@ pub(crate) struct FileSteps {
     fresh: Vec<(u32, EffectId)>,
     /// Which lengths need one of its blocks from here on.
     any_of: Option<usize>,
+    /// Which length needs its last block, until there is another one.
+    last_of: Option<usize>,
     creation: Option<EffectId>,
     /// Changes of its names.
     names: Vec<EffectId>,

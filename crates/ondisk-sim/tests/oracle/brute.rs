@@ -253,8 +253,13 @@ impl Brute {
     }
 
     fn below_floor(&self, ino: usize, block: usize) -> bool {
-        self.base[ino].len() > block * BLOCK
-            || self.made.iter().any(|made| {
+        let cut = self.made.iter().rposition(|made| {
+            matches!(made.effect, Effect::SetLen { ino: i, len, shorter: true }
+                if i == ino && len <= block * BLOCK)
+        });
+        let since = &self.made[cut.map_or(0, |cut| cut + 1)..];
+        (cut.is_none() && self.base[ino].len() > block * BLOCK)
+            || since.iter().any(|made| {
                 let its = matches!(made.effect, Effect::Data { ino: i, block: b, .. }
                     if (i, b) == (ino, block));
                 its && made.floor.is_some()
@@ -362,14 +367,13 @@ impl Brute {
                 i == j
                     && !journalled
                     && match needs {
-                        // Some: see `has_its_block`.
-                        Needs::Nothing | Needs::Some => false,
+                        // Some and Last: see `has_its_block`.
+                        Needs::Nothing | Needs::Some | Needs::Last => false,
                         Needs::All => {
                             *block <= last
                                 && self.is_new(earlier)
                                 && !self.is_cut_off(*i, *block, earlier..later)
                         }
-                        Needs::Last => *block == last,
                     }
             }
             _ => false,
@@ -510,10 +514,6 @@ impl Brute {
 
     fn raise_names(&mut self, ino: usize, names: Raise, covered: usize) {
         let is_len = |effect: &Effect| matches!(effect, Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } if *i == ino);
-        let is_data = |made: &Made| {
-            let its = matches!(made.effect, Effect::Data { ino: i, .. } if i == ino);
-            its && made.dropped.is_none()
-        };
         let is_name =
             |effect: &Effect| matches!(effect, Effect::Name { about, .. } if about.contains(&ino));
         let is_creation = |at: usize| {
@@ -533,14 +533,6 @@ impl Brute {
                 last(&|at| is_len(&self.made[at].effect) || is_name(&self.made[at].effect))
             }
             Raise::ToCreationOrLen => last(&|at| is_len(&self.made[at].effect) || is_creation(at)),
-            Raise::ToCreationDataOrLen => last(&|at| {
-                let made = &self.made[at];
-                is_data(made) || is_len(&made.effect) || is_creation(at)
-            }),
-            Raise::ToLastEffect => last(&|at| {
-                let made = &self.made[at];
-                is_data(made) || is_len(&made.effect) || is_name(&made.effect)
-            }),
         };
         for effect in 0..last.map_or(0, |last| last + 1) {
             if self.in_one_chain(&self.made[effect].effect) {
