@@ -35,6 +35,7 @@ mod outcome;
 mod parse;
 mod print;
 mod run;
+mod shrink;
 mod sweep;
 pub(crate) mod user_buffer;
 mod value;
