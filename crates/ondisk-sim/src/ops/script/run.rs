@@ -19,7 +19,6 @@ use super::{
     TaskName,
 };
 use crate::ops::history::{History, SyncKind};
-use crate::ops::image::Image;
 use crate::ops::verdict::{Claim, Ledger, TooMuch};
 
 /// What the drive does with a FLUSH.
@@ -140,7 +139,8 @@ impl Run {
     }
 
     /// All files as the page cache shows them.
-    pub(crate) fn shown(&self) -> Image {
+    #[cfg(feature = "machine")]
+    pub(crate) fn shown(&self) -> crate::ops::image::Image {
         self.kernel.fs.image()
     }
 
