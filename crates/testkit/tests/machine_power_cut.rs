@@ -74,7 +74,6 @@ fn mistakes_of_the_log_show_on_the_machine() {
         LogSabotage::SyncSkipped,
         LogSabotage::PayloadSumIgnored,
         LogSabotage::AnchorNotSynced,
-        LogSabotage::SegmentNameNotSynced,
     ];
     for mistake in mistakes {
         let broken = |config: &Config, shape, seed| {
