@@ -54,6 +54,21 @@ pub(crate) enum Failure {
     /// Standard input broke.
     #[error("standard input cannot be read")]
     Input(#[source] io::Error),
+    /// A script is none, or cannot be carried out.
+    #[error("{file}:{line}:{column}: {what}")]
+    Script {
+        /// The script.
+        file: String,
+        /// Counted from 1.
+        line: u32,
+        /// The character on it, counted from 1.
+        column: u32,
+        /// What is wrong there.
+        what: String,
+    },
+    /// An option asks for what there is not.
+    #[error("{0}")]
+    Asked(String),
     /// No real files can be made for a measurement.
     #[error("{}: no directory can be made here (try --dir DIR)", path.display())]
     Scratch {
@@ -84,6 +99,11 @@ impl Failure {
             Self::Unjudged(_) => Exit::Unknown,
             _ => Exit::Usage,
         }
+    }
+
+    /// What stands before the sentence: nothing where it begins with a place, as a compiler's.
+    pub(crate) fn prefix(&self) -> &'static str {
+        if matches!(self, Self::Script { .. }) { "" } else { "ondisk: " }
     }
 
     /// Whether the reader of our output has gone (`ondisk scan db | head`): nothing to complain of.

@@ -20,6 +20,7 @@ mod out;
 mod probe;
 mod put;
 mod scan;
+mod sim;
 mod stats;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Stats(stats::Args),
     Dump(dump::Args),
     Demo(demo::Args),
+    Sim(sim::Args),
     Probe(probe::Args),
 }
 
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) if failure.is_broken_pipe() => Exit::Fine.into(),
         Err(failure) => {
-            out::talk(format_args!("ondisk: {}", failure.sentence()));
+            out::talk(format_args!("{}{}", failure.prefix(), failure.sentence()));
             failure.exit().into()
         }
     }
@@ -74,6 +76,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Stats(args) => stats::run(&args)?,
         Command::Dump(args) => dump::run(&args)?,
         Command::Demo(args) => demo::run(&args)?,
+        Command::Sim(args) => sim::run(&args)?,
         Command::Probe(args) => return Ok(probe::run(&args)),
     };
     Ok(exit.into())

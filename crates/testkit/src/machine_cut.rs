@@ -76,7 +76,8 @@ impl OnMachine {
         let Some((shot, Some(_))) = chosen else { return Ok(()) };
         // The second life begins on what a cut in the middle of the first left.
         let before = before(&acks, shot);
-        let sim = shot.cut(Death::Cut, &mut Seeded::new(self.seed)).mount(self.seed + 1).map_err(text)?;
+        let sim =
+            shot.cut(Death::Cut, &mut Seeded::new(self.seed)).mount(self.seed + 1).map_err(text)?;
         let fs = sim.fs(TaskId(1));
         let (log, served) = open(&fs, self.run().options()).map_err(text)?;
         drop(log);
@@ -96,7 +97,12 @@ impl OnMachine {
     }
 
     /// Opens the log and lives; gives the moments at which to die, and what was acknowledged.
-    fn live(&self, sim: &Sim, life: u8, counts: &mut Counts) -> Result<(Vec<Shot>, Vec<Ack>), String> {
+    fn live(
+        &self,
+        sim: &Sim,
+        life: u8,
+        counts: &mut Counts,
+    ) -> Result<(Vec<Shot>, Vec<Ack>), String> {
         sim.watch(false);
         let fs = sim.fs(TaskId(1));
         sim.keep_shots(1);
@@ -150,7 +156,8 @@ impl OnMachine {
             counts.images += 1;
             let image = media.image().map_err(text)?;
             let fs = MemFs::from_image(&image);
-            let (_, served) = open(&fs, self.run().options()).map_err(|error| self.told(shot, how, &error))?;
+            let (_, served) =
+                open(&fs, self.run().options()).map_err(|error| self.told(shot, how, &error))?;
             if openings == 0 {
                 let old: Vec<_> = served.iter().filter(|(_, id)| id.life == owed.life).collect();
                 if !old.is_empty() {

@@ -10,3 +10,5 @@ mod kill;
 mod load;
 mod round_trip;
 mod show;
+mod sim;
+mod sim_input;

@@ -2,8 +2,8 @@
 
 use crate::harness::{Scratch, files, ondisk};
 
-const COMMANDS: [&str; 10] =
-    ["put", "get", "delete", "scan", "load", "check", "stats", "dump", "demo", "probe"];
+const COMMANDS: [&str; 11] =
+    ["put", "get", "delete", "scan", "load", "check", "stats", "dump", "demo", "sim", "probe"];
 
 #[test]
 fn the_front_page_lists_every_command_and_ends_with_the_next() {

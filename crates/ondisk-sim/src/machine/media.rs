@@ -80,7 +80,8 @@ impl Media {
     ///
     /// # Errors
     /// When they do not fit.
-    pub fn format(config: Config, base: &Image) -> Result<Self, FormatError> {
+    pub fn format(mut config: Config, base: &Image) -> Result<Self, FormatError> {
+        config.drive.sabotage = config.drive.sabotage.or(config.sabotage);
         let mut arena = Arena::new();
         let blocks = match &config.mount {
             Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena)?,

@@ -12,14 +12,16 @@
 //! Knows nothing of how a [`CrashFs`](super::CrashFs) decides: the two are held against each other
 //! by tests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::crash::{Crash, Cut};
 use super::effects::{EffectId, Effects, State};
-use super::history::{At, History, OpId};
+use super::history::{At, History, Ino, OpId};
 use super::image::Image;
-use super::media::Tree;
+use super::media::{Inode, Tree};
 use super::model::Model;
+use super::path::Name;
 
 mod file;
 mod names;
@@ -92,6 +94,8 @@ pub struct Membership {
     effects: Arc<Effects>,
     /// What the life began with; `None` when that is not wholly known.
     base: Option<Arc<Tree>>,
+    /// The names that each directory ever had, sorted.
+    names: BTreeMap<Ino, Vec<Name>>,
     namespaces: Namespaces,
 }
 
@@ -108,7 +112,8 @@ impl Membership {
         let base = history.base.known();
         let namespaces =
             base.as_ref().map(|base| Namespaces::new(base, &effects)).unwrap_or_default();
-        Self { history, effects, base, namespaces }
+        let names = base.as_ref().map(|base| all_names(base, &effects)).unwrap_or_default();
+        Self { history, effects, base, names, namespaces }
     }
 
     /// The cut at a place.
@@ -177,10 +182,12 @@ impl Members<'_> {
             }
         }
         // No prefix has these names: the nearest says what is wrong with them.
-        let refuted = search.refuted.take().unwrap_or_else(|| {
-            (0..=self.chain.len()).rev().for_each(|kept| search.judge_names(&self.after(kept)));
-            search.refuted.take().unwrap_or_default()
+        let refuted = search.refuted.take().or_else(|| {
+            let all = (0..=self.chain.len()).rev();
+            let judged = all.filter_map(|kept| search.judge_names(self.after(kept)));
+            judged.min_by_key(|(wrong, _)| *wrong).map(|(_, first)| first)
         });
+        let refuted = refuted.unwrap_or_default();
         Member::Refuted(refuted.under(&self.cuts.effects.model))
     }
 
@@ -220,3 +227,24 @@ impl Members<'_> {
         Witness { lost }
     }
 }
+
+/// The names that each directory ever had, sorted.
+fn all_names(base: &Tree, effects: &Effects) -> BTreeMap<Ino, Vec<Name>> {
+    let mut names: BTreeMap<Ino, Vec<Name>> = BTreeMap::new();
+    for (ino, inode) in (0..).zip(&base.inodes) {
+        if let Inode::Dir { entries } = inode {
+            names.entry(Ino(ino)).or_default().extend(entries.keys().cloned());
+        }
+    }
+    for dir in effects.dirs() {
+        names.entry(dir).or_default().extend(effects.names_in(dir).cloned());
+    }
+    for names in names.values_mut() {
+        names.sort();
+        names.dedup();
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,8 @@ pub(crate) struct FileSteps {
     fresh: Vec<(u32, EffectId)>,
     /// Which lengths need one of its blocks from here on.
     any_of: Option<usize>,
+    /// Which length needs its last block, until there is another one.
+    last_of: Option<usize>,
     creation: Option<EffectId>,
     /// Changes of its names.
     names: Vec<EffectId>,
@@ -193,9 +195,14 @@ impl Effects {
         self.files.get(ino.index())
     }
 
-    /// The directories with changed names, and those names.
+    /// The changed names in a directory.
     pub(crate) fn names_in(&self, dir: Ino) -> impl Iterator<Item = &Name> {
         self.names.get(&dir).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// The directories with changed names.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = Ino> {
+        self.names.keys().copied()
     }
 
     pub(crate) fn name(&self, dir: Ino, name: &std::ffi::OsStr) -> &[NameStep] {
@@ -222,6 +229,11 @@ impl Effects {
     pub(crate) fn chain(&self) -> impl Iterator<Item = EffectId> {
         let links = (0..).zip(&self.list).filter(|(_, effect)| effect.chained);
         links.filter(|_| self.commits.is_empty()).map(|(id, _)| id)
+    }
+
+    /// Whether the links of the chain come by commits, and some may stand apart from it.
+    pub(crate) fn has_commits(&self) -> bool {
+        !self.commits.is_empty()
     }
 
     /// Whether the chain orders all changes of names.

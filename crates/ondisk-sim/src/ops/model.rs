@@ -68,7 +68,7 @@ pub enum Needs {
     /// Some block of the file that was not durable yet when the length was made, in any version:
     /// the first that comes brings the length.
     Some,
-    /// Its last block, as new as itself.
+    /// Its last block, as new as itself; or the next length, which is then there in its place.
     Last,
     /// Each new block below it, in any version.
     All,
@@ -113,11 +113,6 @@ pub enum Raise {
     ToCreationOrLen,
     /// All up to the file's last change of a name or length.
     ToLastNameOrLen,
-    /// All up to the file's creation, or last data or length. With [`Names::Everything`], so that
-    /// data and lengths of other files are among it.
-    ToCreationDataOrLen,
-    /// All up to the last effect on the file. With [`Names::Everything`].
-    ToLastEffect,
     /// Everything before, data and lengths of other files too.
     AllBefore,
 }
@@ -207,8 +202,9 @@ pub const EXT4_DIOREAD_LOCK: Model = Model {
 pub const EXT4_NODELALLOC: Model =
     Model { name: "ext4:nodelalloc", len: Len::Chain(Needs::All), ..EXT4_DIOREAD_LOCK };
 
-/// ext4 with `data=journal`: data, lengths and names are one chain. An fsync of a file that nothing
-/// was done to raises nothing.
+/// ext4 with `data=journal`: data, lengths and names are one chain. A sync raises all up to the
+/// file's last data, length or name, since its data bring what was before them; of a file that
+/// nothing was done to it raises nothing.
 pub const EXT4_JOURNAL: Model = Model {
     name: "ext4:journal",
     names: Names::Everything,
@@ -216,8 +212,8 @@ pub const EXT4_JOURNAL: Model = Model {
     append: Append::AsLen,
     fill: Fill::Zero,
     tear: Tear::Never,
-    sync: Raise::ToLastEffect,
-    datasync: Raise::ToCreationDataOrLen,
+    sync: Raise::ToLastNameOrLen,
+    datasync: Raise::ToCreationOrLen,
     sync_dir: RaiseDir::AllBefore,
     rename: Rename::One,
     replace: Replace::InOrder,
@@ -285,6 +281,12 @@ impl Model {
         BTRFS,
         POSIX,
     ];
+
+    /// Whether a length may need a block that could be torn before the length is known.
+    pub(crate) fn may_tear_under_length(&self) -> bool {
+        let (Len::Float(needs) | Len::Chain(needs)) = self.len;
+        self.tear == Tear::Sector && matches!(needs, Needs::Last | Needs::Some)
+    }
 
     /// The row of a name.
     #[must_use]

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use super::history::{At, History, Ino, SyncKind, What};
 use super::image::Image;
 use super::live::{Live, Spot, WriteHow};
-use super::media::Is;
 use super::mem_fs::MemFs;
 use super::path::name_of;
 use super::verdict::{Claim, InBuffer, Ledger, TooMuch};
@@ -51,16 +50,7 @@ impl Recorder {
     #[must_use]
     pub fn new(base: &Image) -> Self {
         let mut live = MemFs::from_image(base).lock().fork();
-        let mut left = vec![(PathBuf::new(), Ino::ROOT)];
-        while let Some((path, dir)) = left.pop() {
-            for (name, ino) in live.list(dir) {
-                let path = path.join(&*name);
-                live.know(ino, &Arc::from(path.as_path()));
-                if live.node(ino).is == Is::Dir {
-                    left.push((path, ino));
-                }
-            }
-        }
+        live.know_all();
         Self { live }
     }
 

@@ -35,17 +35,20 @@ mod outcome;
 mod parse;
 mod print;
 mod run;
+mod shrink;
 mod sweep;
 pub(crate) mod user_buffer;
 mod value;
 
 use std::time::Duration;
 
+#[cfg(feature = "machine")]
 pub(crate) use check::check as check_run;
 pub use errno::Errno;
 pub use error::{ParseError, Problem, RunError, Stage};
 pub use outcome::{FileOutcome, MayBe, Outcome, Unmet};
 pub use run::{Answer, Drive, Expectation, Note, Run};
+#[cfg(feature = "machine")]
 pub(crate) use user_buffer::UserBuffer;
 pub use user_buffer::{Close, Failed, Profile, Spill};
 pub use value::{BadPath, Piece, RelPath, Value};

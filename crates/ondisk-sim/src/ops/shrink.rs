@@ -66,19 +66,39 @@ enum Rest {
     Lost,
 }
 
-/// The smallest failure that can be made of a state that failed.
+/// A state that fails, as far as it matters.
+pub(super) struct Smallest {
+    pub(super) lost: Vec<EffectId>,
+    pub(super) kept: Vec<EffectId>,
+    pub(super) torn: Vec<Torn>,
+    /// What the check said of it.
+    pub(super) why: String,
+}
+
+/// The smallest failure that can be made of a state that failed, as a story.
 pub(super) fn shrink(
     cut: &Cut<'_>,
     fs: &CrashFs,
     why: String,
     check: &mut dyn FnMut(&CrashFs) -> Verdict,
 ) -> Failure {
+    let Smallest { lost, kept, torn, why } = smallest(cut, fs, why, check);
+    Failure { story: Box::new(Story::new(cut, &lost, &kept, &torn)), why }
+}
+
+/// The smallest failure that can be made of a state that failed.
+pub(super) fn smallest(
+    cut: &Cut<'_>,
+    fs: &CrashFs,
+    why: String,
+    check: &mut dyn FnMut(&CrashFs) -> Verdict,
+) -> Smallest {
     let found = parts(cut, fs);
     let mut shrink = Shrink { cut, check, left: RUNS, why, torn: torn(fs) };
     let mut best = Parts { kept: Vec::new(), rest: Rest::Kept, ..found.clone() };
     if !shrink.fails(&best) {
-        let story = Box::new(Story::new(cut, &found.lost, &found.kept, &shrink.torn));
-        return Failure { story, why: shrink.why };
+        let Parts { lost, kept, .. } = found;
+        return Smallest { lost, kept, torn: shrink.torn, why: shrink.why };
     }
     shrink.fewer(&mut best, |parts| &mut parts.torn);
     shrink.fewer(&mut best, |parts| &mut parts.lost);
@@ -91,8 +111,7 @@ pub(super) fn shrink(
         shrink.fewer(&mut least, |parts| &mut parts.kept);
         kept = least.kept;
     }
-    let story = Box::new(Story::new(cut, &best.lost, &kept, &torn));
-    Failure { story, why: shrink.why }
+    Smallest { lost: best.lost, kept, torn, why: shrink.why }
 }
 
 /// What became of the open effects in a state, as far as it was read.

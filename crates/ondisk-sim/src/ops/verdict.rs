@@ -121,6 +121,8 @@ pub enum Fatal {
 pub enum Moments {
     /// All after the acknowledgement.
     All,
+    /// The one in which it is made.
+    Same,
     /// This one; what is acknowledged later is not judged.
     At(At),
 }

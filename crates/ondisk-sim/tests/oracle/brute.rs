@@ -89,6 +89,12 @@ struct Made {
     apart: Option<usize>,
 }
 
+/// A sync that has not returned.
+pub(crate) struct Running {
+    ino: usize,
+    covered: usize,
+}
+
 /// What became of an effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -247,8 +253,13 @@ impl Brute {
     }
 
     fn below_floor(&self, ino: usize, block: usize) -> bool {
-        self.base[ino].len() > block * BLOCK
-            || self.made.iter().any(|made| {
+        let cut = self.made.iter().rposition(|made| {
+            matches!(made.effect, Effect::SetLen { ino: i, len, shorter: true }
+                if i == ino && len <= block * BLOCK)
+        });
+        let since = &self.made[cut.map_or(0, |cut| cut + 1)..];
+        (cut.is_none() && self.base[ino].len() > block * BLOCK)
+            || since.iter().any(|made| {
                 let its = matches!(made.effect, Effect::Data { ino: i, block: b, .. }
                     if (i, b) == (ino, block));
                 its && made.floor.is_some()
@@ -356,14 +367,13 @@ impl Brute {
                 i == j
                     && !journalled
                     && match needs {
-                        // Some: see `has_its_block`.
-                        Needs::Nothing | Needs::Some => false,
+                        // Some and Last: see `has_its_block`.
+                        Needs::Nothing | Needs::Some | Needs::Last => false,
                         Needs::All => {
                             *block <= last
                                 && self.is_new(earlier)
                                 && !self.is_cut_off(*i, *block, earlier..later)
                         }
-                        Needs::Last => *block == last,
                     }
             }
             _ => false,
@@ -459,7 +469,35 @@ impl Brute {
 
     fn sync(&mut self, ino: usize, names: Raise) {
         self.set_apart(|effect| is_of(effect, ino));
-        let covered = self.made.len();
+        self.synced(ino, names, self.made.len());
+    }
+
+    /// A sync is called, and that is all: what it covers is made.
+    pub(crate) fn call_sync(&mut self, at: Spot) -> Running {
+        let ino = self.names[&at];
+        self.set_apart(|effect| is_of(effect, ino));
+        self.ops += 1;
+        Running { ino, covered: self.made.len() }
+    }
+
+    /// It returns Ok, having been a `sync_data` or a `sync_all`.
+    pub(crate) fn return_sync(&mut self, running: &Running, names: Raise) {
+        self.synced(running.ino, names, running.covered);
+        self.ops += 1;
+    }
+
+    /// It fails.
+    pub(crate) fn fail_sync(&mut self, running: &Running) {
+        for made in &mut self.made[..running.covered] {
+            let its = matches!(made.effect, Effect::Data { ino, .. } if ino == running.ino);
+            if its && made.floor.is_none() && made.dropped.is_none() {
+                made.dropped = Some(self.ops);
+            }
+        }
+        self.ops += 1;
+    }
+
+    fn synced(&mut self, ino: usize, names: Raise, covered: usize) {
         for effect in 0..covered {
             let its = match &self.made[effect].effect {
                 Effect::Data { ino: i, .. }
@@ -476,10 +514,6 @@ impl Brute {
 
     fn raise_names(&mut self, ino: usize, names: Raise, covered: usize) {
         let is_len = |effect: &Effect| matches!(effect, Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } if *i == ino);
-        let is_data = |made: &Made| {
-            let its = matches!(made.effect, Effect::Data { ino: i, .. } if i == ino);
-            its && made.dropped.is_none()
-        };
         let is_name =
             |effect: &Effect| matches!(effect, Effect::Name { about, .. } if about.contains(&ino));
         let is_creation = |at: usize| {
@@ -499,14 +533,6 @@ impl Brute {
                 last(&|at| is_len(&self.made[at].effect) || is_name(&self.made[at].effect))
             }
             Raise::ToCreationOrLen => last(&|at| is_len(&self.made[at].effect) || is_creation(at)),
-            Raise::ToCreationDataOrLen => last(&|at| {
-                let made = &self.made[at];
-                is_data(made) || is_len(&made.effect) || is_creation(at)
-            }),
-            Raise::ToLastEffect => last(&|at| {
-                let made = &self.made[at];
-                is_data(made) || is_len(&made.effect) || is_name(&made.effect)
-            }),
         };
         for effect in 0..last.map_or(0, |last| last + 1) {
             if self.in_one_chain(&self.made[effect].effect) {

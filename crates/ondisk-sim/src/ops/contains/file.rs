@@ -1,7 +1,7 @@
 //! One file of an image against one inode: its length, and then each block, alone.
 //!
-//! Invariant: with the names and the chain decided, no file asks anything of another, and with the
-//! length decided no block does: so each is judged alone, and the judgement is exact.
+//! Invariant: with its length decided, no block of a file asks anything of another, but that one of
+//! them be there: so each is judged alone and the newest content taken, and the judgement is exact.
 
 use ondisk_fs::BLOCK;
 
@@ -42,8 +42,9 @@ struct Candidate {
 }
 
 impl FileCheck<'_> {
-    /// States in which the inode is this file, when there are any among those that are left.
-    pub(super) fn states(&self, states: &[State]) -> Result<Vec<State>, Wrong> {
+    /// States in which the inode is this file, one for each place of its length that fits: at least
+    /// one, or what is wrong.
+    pub(super) fn all(&self, states: &[State]) -> Result<Vec<Vec<State>>, Wrong> {
         let effects = &self.cuts.effects;
         let none = FileSteps::default();
         let file = effects.file(self.ino).unwrap_or(&none);
@@ -59,6 +60,7 @@ impl FileCheck<'_> {
         let links = links.filter(|step| is(step.effect) != State::Out);
         let places = below.into_iter().chain(links.map(|step| (step.len, Some(step.effect))));
         let mut wrong = Wrong { rule: Rule::Length(Vec::new()), block: None };
+        let mut found = Vec::new();
         for (is_len, place) in places {
             if is_len != len {
                 if let Rule::Length(may_be) = &mut wrong.rule {
@@ -70,11 +72,11 @@ impl FileCheck<'_> {
             let chain = file.lens.iter().map(|step| step.effect);
             effects.narrow(self.at, &mut states, chain, place, place);
             match self.blocks(file, base_len, &mut states) {
-                Ok(()) => return Ok(states),
+                Ok(()) => found.push(states),
                 Err(block) => wrong = Wrong { rule: Rule::Content, block: Some(block) },
             }
         }
-        Err(wrong)
+        if found.is_empty() { Err(wrong) } else { Ok(found) }
     }
 
     /// The first block that fits nothing.
@@ -82,9 +84,7 @@ impl FileCheck<'_> {
         for (block, bytes) in (0..).zip(self.bytes.chunks(BLOCK)) {
             let chain = file.block(block);
             let candidates = self.candidates(file, base_len, states, block);
-            let whole = candidates
-                .iter()
-                .find(|candidate| candidate.junk || self.shows(candidate, block, bytes, 0));
+            let whole = self.newest(&candidates, block, bytes, 0);
             if let Some(whole) = whole {
                 let steps = chain.iter().map(|step| step.effect);
                 self.cuts.effects.narrow(self.at, states, steps, whole.effect, whole.effect);
@@ -135,6 +135,20 @@ impl FileCheck<'_> {
         candidates
     }
 
+    /// The newest candidate that has these bytes, the first of which is at a place in the block: to
+    /// keep more never rules out what another block shows. Former bytes are whatever is asked for.
+    fn newest<'a>(
+        &self,
+        candidates: &'a [Candidate],
+        block: u32,
+        bytes: &[u8],
+        at: usize,
+    ) -> Option<&'a Candidate> {
+        let mut newest = candidates.iter().rev();
+        let shows = |it: &&Candidate| !it.junk && self.shows(it, block, bytes, at);
+        newest.find(shows).or_else(|| candidates.last().filter(|last| last.junk))
+    }
+
     /// Whether a candidate has these bytes, the first of which is at a place in the block.
     fn shows(&self, candidate: &Candidate, block: u32, bytes: &[u8], at: usize) -> bool {
         let start = u64::from(block) * BLOCK as u64 + at as u64;
@@ -162,8 +176,7 @@ impl FileCheck<'_> {
         }
         let mut newest = None;
         for (sector, shown) in (0..SECTORS).zip(bytes.chunks(SECTOR)) {
-            let shows = |it: &&Candidate| it.junk || self.shows(it, block, shown, sector * SECTOR);
-            match candidates.iter().find(shows) {
+            match self.newest(candidates, block, shown, sector * SECTOR) {
                 Some(candidate) => newest = newest.max(candidate.effect),
                 None => return false,
             }

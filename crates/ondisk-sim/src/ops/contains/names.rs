@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use super::file::{FileCheck, Wrong};
 use super::refuted::{Refuted, Rule};
-use super::shape::{ROOT, Shape, is_of, target_of};
+use super::shape::{ROOT, Shape, ShapeNode, is_of, target_of};
 use super::{MOST_TRIES, Membership};
 use crate::ops::effects::{EffectId, State};
 use crate::ops::history::{At, Ino};
@@ -17,7 +18,7 @@ use crate::ops::media::{Inode, Is, Tree};
 use crate::ops::path::Name;
 
 /// Branches within branches: more are not followed.
-const DEEPEST: u32 = 64;
+const DEEPEST: u32 = 256;
 
 /// One search for one image.
 pub(super) struct Search<'a> {
@@ -25,8 +26,6 @@ pub(super) struct Search<'a> {
     at: At,
     base: &'a Tree,
     shape: &'a Shape<'a>,
-    /// The names that each directory ever had.
-    names: BTreeMap<Ino, Vec<Name>>,
     tries: u32,
     /// The best reason so far: that of the branch that got farthest.
     pub(super) refuted: Option<Refuted>,
@@ -55,7 +54,7 @@ struct Choice {
 
 impl<'a> Search<'a> {
     pub(super) fn new(cuts: &'a Membership, at: At, base: &'a Tree, shape: &'a Shape<'a>) -> Self {
-        Self { cuts, at, base, shape, names: BTreeMap::new(), tries: 0, refuted: None }
+        Self { cuts, at, base, shape, tries: 0, refuted: None }
     }
 
     pub(super) fn is_out_of_tries(&self) -> bool {
@@ -74,27 +73,56 @@ impl<'a> Search<'a> {
         self.follow(branch, 0)
     }
 
-    /// Finds what is wrong with the names, for a refutation.
-    pub(super) fn judge_names(&mut self, states: &[State]) {
-        let found = self.try_all(states.to_vec());
-        debug_assert!(found.is_none(), "its digest was another");
+    /// Finds what is wrong with names that are all decided, for a refutation: how much, and of that
+    /// the first.
+    pub(super) fn judge_names(&mut self, states: Vec<State>) -> Option<(usize, Refuted)> {
+        let (inode_of, file_of) = (BTreeMap::new(), BTreeMap::new());
+        let mut branch = Branch { states, left: Vec::new(), inode_of, file_of };
+        let (mut wrong, mut first) = (0, None);
+        let mut judge = |path: PathBuf, rule: Rule| {
+            wrong += 1;
+            first.get_or_insert(Refuted::names(path, rule));
+        };
+        let mut dirs = vec![(Ino::ROOT, ROOT)];
+        while let Some((dir, node)) = dirs.pop() {
+            let ShapeNode { path, children, .. } = &self.shape.nodes[node];
+            for name in self.names(dir) {
+                let child = children.get(&**name).copied();
+                let choice = self.all_choices(&branch, dir, name).pop();
+                let ino = choice.and_then(|choice| choice.ino);
+                if let Err(rule) = self.fits(&branch, ino, child, false) {
+                    judge(path.join(&**name), rule);
+                } else if let (Some(ino), Some(child)) = (ino, child) {
+                    let ShapeNode { is, group, .. } = self.shape.nodes[child];
+                    if is == Is::Dir {
+                        dirs.push((ino, child));
+                    } else {
+                        branch.inode_of.insert(group, ino);
+                        branch.file_of.insert(ino, group);
+                    }
+                }
+            }
+            let known = |name: &&OsStr| self.is_known(dir, name);
+            for name in children.keys().filter(|name| !known(name)) {
+                judge(path.join(name), Rule::NeverNamed);
+            }
+        }
+        first.map(|first| (wrong, first))
+    }
+
+    fn is_known(&self, dir: Ino, name: &OsStr) -> bool {
+        self.names(dir).binary_search_by(|known| (**known).cmp(name)).is_ok()
+    }
+
+    fn names(&self, dir: Ino) -> &'a [Name] {
+        self.cuts.names.get(&dir).map_or(&[], Vec::as_slice)
     }
 
     /// The names of a directory are to be decided.
     fn enter(&mut self, branch: &mut Branch, dir: Ino, node: usize) -> Option<()> {
-        let (base, effects) = (self.base, &self.cuts.effects);
-        let names = self.names.entry(dir).or_insert_with(|| {
-            let mut names: Vec<Name> = match base.inodes.get(dir.index()) {
-                Some(Inode::Dir { entries }) => entries.keys().cloned().collect(),
-                _ => Vec::new(),
-            };
-            names.extend(effects.names_in(dir).cloned());
-            names.sort();
-            names.dedup();
-            names
-        });
-        let known = |name: &OsStr| names.binary_search_by(|known| (**known).cmp(name)).is_ok();
-        if let Some((_, child)) = self.shape.nodes[node].children.iter().find(|it| !known(it.0)) {
+        let names = self.names(dir);
+        let mut children = self.shape.nodes[node].children.iter();
+        if let Some((_, child)) = children.find(|(name, _)| !self.is_known(dir, name)) {
             return self.fail(*child, branch, Rule::NeverNamed);
         }
         branch.left.extend((0..names.len()).map(|at| (dir, at, node)));
@@ -103,36 +131,65 @@ impl<'a> Search<'a> {
 
     /// Decides all names that are left, and then looks at the files.
     fn follow(&mut self, mut branch: Branch, depth: u32) -> Option<Vec<State>> {
-        while let Some((dir, at, node)) = branch.left.pop() {
+        let Some((narrowest, choices)) = self.settle(&mut branch)? else {
+            return self.files(branch);
+        };
+        let (dir, at, node) = branch.left.swap_remove(narrowest);
+        let name = &*self.names(dir)[at];
+        let child = self.shape.nodes[node].children.get(name).copied();
+        // To keep more leaves more ways to keep something else.
+        for choice in choices.iter().rev() {
             self.tries += 1;
             if self.is_out_of_tries() || depth > DEEPEST {
                 self.tries = MOST_TRIES;
                 return None;
             }
-            let name = self.names[&dir][at].clone();
-            let child = self.shape.nodes[node].children.get(&*name).copied();
-            let choices = self.choices(&mut branch, dir, &name, node, child);
-            let (last, others) = choices.split_last()?;
-            for choice in others {
-                let mut other = branch.clone();
-                if self.choose(&mut other, dir, &name, child, choice).is_some()
-                    && let Some(found) = self.follow(other, depth + 1)
-                {
-                    return Some(found);
-                }
-                if self.is_out_of_tries() {
-                    return None;
-                }
+            let mut other = branch.clone();
+            if self.choose(&mut other, dir, name, child, choice).is_some()
+                && let Some(found) = self.follow(other, depth + 1)
+            {
+                return Some(found);
             }
-            self.choose(&mut branch, dir, &name, child, last)?;
         }
-        self.files(branch)
+        None
+    }
+
+    /// Decides every name that can be decided in one way alone, until those that are left can each
+    /// be decided in several; gives the one of these with the fewest ways.
+    #[expect(clippy::option_option, reason = "no way at all, nothing left, or what is left")]
+    fn settle(&mut self, branch: &mut Branch) -> Option<Option<(usize, Vec<Choice>)>> {
+        loop {
+            let mut narrowest: Option<(usize, Vec<Choice>)> = None;
+            let (mut next, mut has_settled) = (0, false);
+            while let Some((dir, at, node)) = branch.left.get(next).copied() {
+                let name = &*self.names(dir)[at];
+                let child = self.shape.nodes[node].children.get(name).copied();
+                let choices = self.choices(branch, dir, name, node, child);
+                match choices.as_slice() {
+                    [] => return None,
+                    [one] => {
+                        branch.left.swap_remove(next);
+                        self.choose(branch, dir, name, child, one)?;
+                        has_settled = true;
+                        continue;
+                    }
+                    _ => {}
+                }
+                if narrowest.as_ref().is_none_or(|(_, fewest)| choices.len() < fewest.len()) {
+                    narrowest = Some((next, choices));
+                }
+                next += 1;
+            }
+            if narrowest.is_none() || !has_settled {
+                return Some(narrowest);
+            }
+        }
     }
 
     /// The ways to decide a name that the image does not contradict.
     fn choices(
         &mut self,
-        branch: &mut Branch,
+        branch: &Branch,
         dir: Ino,
         name: &OsStr,
         node: usize,
@@ -244,29 +301,51 @@ impl<'a> Search<'a> {
         Some(())
     }
 
-    /// All names being decided, each file alone.
+    /// All names being decided, the files.
     fn files(&mut self, branch: Branch) -> Option<Vec<State>> {
-        let mut states = branch.states;
-        for (group, ino) in &branch.inode_of {
+        let is_file = |(group, _): &(usize, Ino)| self.shape.nodes[*group].is == Is::File;
+        let files: Vec<_> = branch.inode_of.into_iter().filter(is_file).collect();
+        self.files_from(branch.states, &files, 0)
+    }
+
+    /// Each file alone; only where lengths wait for commits may one place of a length leave
+    /// another file no way, and another place of the same length one.
+    fn files_from(
+        &mut self,
+        mut states: Vec<State>,
+        files: &[(usize, Ino)],
+        depth: u32,
+    ) -> Option<Vec<State>> {
+        for (at, (group, ino)) in files.iter().enumerate() {
             let node = &self.shape.nodes[*group];
-            if node.is != Is::File {
-                continue;
-            }
-            match self.file(&states, *ino, node.bytes) {
-                Ok(found) => states = found,
+            let mut found = match self.file(&states, *ino, node.bytes) {
+                Ok(found) => found.into_iter().rev(),
                 Err(Wrong { rule, block }) => {
                     let refuted = Refuted::block(node.path.to_owned(), block, rule);
-                    let all = self.shape.nodes.len();
-                    self.note_at(refuted, all);
+                    self.note_at(refuted, self.shape.nodes.len() + at);
                     return None;
+                }
+            };
+            states = found.next()?;
+            if !self.cuts.effects.has_commits() {
+                continue;
+            }
+            for other in found {
+                self.tries += 1;
+                if self.is_out_of_tries() || depth > DEEPEST {
+                    self.tries = MOST_TRIES;
+                    return None;
+                }
+                if let Some(found) = self.files_from(other, &files[at + 1..], depth + 1) {
+                    return Some(found);
                 }
             }
         }
         Some(states)
     }
 
-    fn file(&self, states: &[State], ino: Ino, bytes: &[u8]) -> Result<Vec<State>, Wrong> {
-        FileCheck { cuts: self.cuts, at: self.at, base: self.base, ino, bytes }.states(states)
+    fn file(&self, states: &[State], ino: Ino, bytes: &[u8]) -> Result<Vec<Vec<State>>, Wrong> {
+        FileCheck { cuts: self.cuts, at: self.at, base: self.base, ino, bytes }.all(states)
     }
 
     fn fail<T>(&mut self, node: usize, branch: &Branch, rule: Rule) -> Option<T> {

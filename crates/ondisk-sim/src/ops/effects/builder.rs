@@ -358,8 +358,7 @@ impl<'a> Builder<'a> {
         let wants = if journalled { Needs::Nothing } else { wants };
         let file = self.file(ino);
         match wants {
-            Needs::Nothing | Needs::Some => {}
-            Needs::Last => needs.extend(file.block(block).last().map(|step| step.effect)),
+            Needs::Nothing | Needs::Some | Needs::Last => {}
             // Those that an earlier length needs come with it.
             Needs::All => {
                 let new = file.fresh.extract_if(.., |(fresh, _)| *fresh <= block);
@@ -368,9 +367,20 @@ impl<'a> Builder<'a> {
         }
         let effect = self.add(call, Kind::Len { ino, len }, in_chain || journalled, needs);
         self.len_step(ino, LenStep { effect, len, cuts: false });
-        if wants == Needs::Some {
-            self.need_any_of(ino, effect);
+        match wants {
+            Needs::Nothing | Needs::All => {}
+            Needs::Some => self.need_any_of(ino, effect),
+            Needs::Last => self.need_last(ino, block, effect),
         }
+    }
+
+    /// A length needs its last block, or the length that comes next.
+    fn need_last(&mut self, ino: Ino, block: u32, len: EffectId) {
+        let file = &self.effects.files[ino.index()];
+        let any = file.block(block).last().map(|step| step.effect).into_iter().collect();
+        let (lens, later) = (vec![len], Vec::new());
+        self.effects.lens_of.push(AnyOf { lens, any, later, dropped: NEVER });
+        self.file(ino).last_of = self.effects.lens_of.len().checked_sub(1);
     }
 
     /// A length needs one of the blocks that are not durable.
@@ -411,15 +421,22 @@ impl<'a> Builder<'a> {
     }
 
     fn len_step(&mut self, ino: Ino, step: LenStep) {
-        let file = self.file(ino);
+        let file = &mut self.effects.files[ino.index()];
         file.has_cuts |= step.cuts;
         file.lens.push(step);
+        if let Some(last_of) = file.last_of.take() {
+            self.effects.lens_of[last_of].any.push(step.effect);
+        }
     }
 
-    /// Whether a block has content on the media for certain, now.
+    /// Whether a block has content on the media for certain, now: a block that was cut off whole
+    /// has lost its place.
     fn below_floor(&self, ino: Ino, block: u32) -> bool {
-        let durable = |step: &BlockStep| self.effects.list[step.effect as usize].floor != NEVER;
+        let cut = self.cut_off(ino, block);
+        let durable = |step: &BlockStep| {
+            Some(step.effect) > cut && self.effects.list[step.effect as usize].floor != NEVER
+        };
         self.effects.files[ino.index()].block(block).iter().any(durable)
-            || self.history.base.is_hole(ino, block) == Some(false)
+            || (cut.is_none() && self.history.base.is_hole(ino, block) == Some(false))
     }
 }

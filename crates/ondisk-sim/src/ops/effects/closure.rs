@@ -9,12 +9,12 @@
 
 use super::*;
 
-/// Lengths that each need one of some effects, whichever.
+/// Lengths that each need one of some effects, whichever: of blocks, or of later lengths that make
+/// the blocks not matter.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AnyOf {
     pub(super) lens: Vec<EffectId>,
-    /// The first version above the floor of each block, and the truncation that came next. None of
-    /// them needs another of them.
+    /// None of them needs another of them.
     pub(super) any: Vec<EffectId>,
     /// Later versions of the same blocks.
     pub(super) later: Vec<EffectId>,

@@ -66,6 +66,9 @@ impl Media {
             Some(Pin::Torn(_)) => return self.torn(store, at, ino, block, range),
             Some(Pin::NoJunk) | None => {}
         }
+        if self.strata[at].effects.model.may_tear_under_length() {
+            self.len_below(at + 1, ino);
+        }
         let candidates = self.candidates(store, at, ino, block, chain);
         let runs = group(store, &candidates, &range);
         if runs.len() > 1 && self.may_tear(store, at, &candidates) {

@@ -13,11 +13,12 @@ use super::contents::Known;
 use super::run::Expectation;
 use super::sweep::sweep;
 use super::{Death, Expected, RelPath, Run, Value};
+use crate::ops::chooser::Newest;
 use crate::ops::crash::{Crash, Cut};
 use crate::ops::explore::Budget;
-use crate::ops::history::History;
+use crate::ops::history::{At, History};
 use crate::ops::mem_fs::MemFs;
-use crate::ops::model::Model;
+use crate::ops::model::{Model, STRICT};
 use crate::ops::store::{BlockId, Bytes};
 use crate::ops::tally::Tally;
 
@@ -90,7 +91,11 @@ impl Run {
     #[must_use]
     pub fn outcome(&self, model: &Model, budget: Budget) -> Outcome {
         let mut outcome = match self.death() {
-            Some(Death::Crash | Death::Cut) => self.cut(model, budget),
+            Some(Death::Crash | Death::Cut) => {
+                let crash = Crash::new(model, self.history());
+                let end = crash.history().end;
+                self.cut(&crash, end, budget)
+            }
             Some(Death::Kill) | None => self.live(),
         };
         for expected in &self.expected {
@@ -103,19 +108,41 @@ impl Run {
         outcome
     }
 
+    /// What a death at a place of the story leaves under a model. The history is given, since a drive
+    /// that lies obeys in a crash and not in a cut: see [`Call::honest`](crate::Call::honest).
+    #[must_use]
+    pub fn outcome_at(
+        &self,
+        (death, at): (Death, At),
+        history: History,
+        model: &Model,
+        budget: Budget,
+    ) -> Outcome {
+        if death != Death::Kill {
+            return self.cut(&Crash::new(model, history), at, budget);
+        }
+        // What the page cache showed is the newest of everything.
+        let crash = Crash::new(&STRICT, history);
+        let fs = crash.at(at).state(Box::new(Newest));
+        self.alive(&fs, crash.history())
+    }
+
     fn live(&self) -> Outcome {
-        let history = self.history();
+        self.alive(&self.kernel.fs, &self.history())
+    }
+
+    /// What a file system that runs shows.
+    fn alive(&self, fs: &MemFs, history: &History) -> Outcome {
         let look = |path: &RelPath| {
-            let seen = self.look(&self.kernel.fs, &history, path);
+            let seen = self.look(fs, history, path);
             self.told(path, &BTreeSet::from([seen]), true)
         };
         let files = self.files.iter().map(look).collect();
         Outcome { model: None, files, together: Vec::new(), unmet: Vec::new() }
     }
 
-    fn cut(&self, model: &Model, budget: Budget) -> Outcome {
-        let crash = Crash::new(model, self.history());
-        let cut = crash.at(crash.history().end);
+    fn cut(&self, crash: &Crash, at: At, budget: Budget) -> Outcome {
+        let cut = crash.at(at);
         let one = |path: &RelPath| {
             let mut seen = BTreeSet::new();
             let mut look = |fs: &MemFs| seen.insert(self.look(fs, crash.history(), path));
@@ -132,7 +159,7 @@ impl Run {
         };
         let files = self.files.iter().map(one).collect();
         let together = self.together(&cut, budget);
-        Outcome { model: Some(*model), files, together, unmet: Vec::new() }
+        Outcome { model: Some(*crash.model()), files, together, unmet: Vec::new() }
     }
 
     /// What a file is in one state.

@@ -19,7 +19,6 @@ use super::{
     TaskName,
 };
 use crate::ops::history::{History, SyncKind};
-use crate::ops::image::Image;
 use crate::ops::verdict::{Claim, Ledger, TooMuch};
 
 /// What the drive does with a FLUSH.
@@ -121,6 +120,12 @@ impl Run {
         self.death
     }
 
+    /// The files that the script names, in the order in which it does.
+    #[must_use]
+    pub fn files(&self) -> &[RelPath] {
+        &self.files
+    }
+
     /// What was acknowledged, each with the files that it speaks for.
     #[must_use]
     pub fn claims(&self) -> &[Claim] {
@@ -134,7 +139,8 @@ impl Run {
     }
 
     /// All files as the page cache shows them.
-    pub(crate) fn shown(&self) -> Image {
+    #[cfg(feature = "machine")]
+    pub(crate) fn shown(&self) -> crate::ops::image::Image {
         self.kernel.fs.image()
     }
 

@@ -17,16 +17,17 @@ use super::{Claim, Fatal, Held, Judgement, Lost, Moments, Spoken};
 use crate::ops::chooser::{Chooser, Newest, Oldest, Recorder};
 use crate::ops::crash::{Crash, Cut};
 use crate::ops::crash_fs::CrashFs;
+use crate::ops::effects::EffectId;
 use crate::ops::history::{At, History, Ino};
-use crate::ops::shrink;
+use crate::ops::shrink::{self, Smallest};
 use crate::ops::story::Story;
 use crate::ops::tally::Tally;
 
 /// The most states that one search looks at in one cut.
 const STATES: u32 = 2000;
 
-/// The most bytes of a file whose smallest loss is looked for; of a larger one the first is told.
-const SHRUNK: usize = 4 << 20;
+/// So many of the lost, torn and kept are named.
+const NAMED: usize = 3;
 
 /// Judges the claims of one history under one model.
 pub(super) struct Judge<'a> {
@@ -40,6 +41,8 @@ pub(super) struct Judge<'a> {
     who: BTreeMap<(PathBuf, Option<Ino>), Who>,
     /// The different states that were looked at for the claim at hand.
     tally: Tally,
+    /// The smallest loss that was found last, of which file and at which cut.
+    last: Option<(At, PathBuf, Smallest)>,
 }
 
 /// What a search ended with.
@@ -70,12 +73,12 @@ impl<'a> Judge<'a> {
     pub(super) fn new(crash: &'a Crash, how: Fatal, moments: Moments) -> Self {
         let cuts = largest_cuts(crash.history());
         let (safe, who, tally) = (BTreeSet::new(), BTreeMap::new(), Tally::new());
-        Self { crash, how, moments, cuts, safe, who, tally }
+        Self { crash, how, moments, cuts, safe, who, tally, last: None }
     }
 
     pub(super) fn all(&mut self, claims: &[Claim]) -> Vec<Judgement> {
         let judged = |claim: &Claim| match self.moments {
-            Moments::All => true,
+            Moments::All | Moments::Same => true,
             Moments::At(at) => claim.at < at,
         };
         let judged: Vec<_> = claims.iter().enumerate().filter(|(_, it)| judged(it)).collect();
@@ -123,8 +126,10 @@ impl<'a> Judge<'a> {
 
     /// The places to die at after a claim.
     fn places(&self, claim: &Claim) -> Vec<At> {
-        if let Moments::At(at) = self.moments {
-            return vec![at];
+        match self.moments {
+            Moments::At(at) => return vec![at],
+            Moments::Same => return vec![claim.at.next()],
+            Moments::All => {}
         }
         if self.how != Fatal::Kill {
             return self.cuts.iter().copied().filter(|at| *at > claim.at).collect();
@@ -189,7 +194,7 @@ impl<'a> Judge<'a> {
             |fs: &CrashFs| claim.files.iter().all(|file| look(&mut fs.lock(), file, None).is_ok());
         // All that the page cache shows when it is said may be on the media in the same moment.
         let first = match self.moments {
-            Moments::All => claim.at.next(),
+            Moments::All | Moments::Same => claim.at.next(),
             Moments::At(at) => at,
         };
         let newest = self.crash.at(first).state(Box::new(Newest));
@@ -265,48 +270,73 @@ impl<'a> Judge<'a> {
     }
 
     /// A loss in words, with as little lost as there can be.
-    fn story(&self, loss: &Loss<'_>) -> String {
-        let cut = self.crash.at(loss.at);
-        let (file, only) = (loss.file, loss.miss.sector());
-        let told = loss.miss.told(file);
-        let large = matches!(&file.held, Held::File(bytes) if bytes.len() > SHRUNK);
-        if self.how == Fatal::Kill || large {
+    fn story(&mut self, loss: &Loss<'_>) -> String {
+        let (cut, file) = (self.crash.at(loss.at), loss.file);
+        // A claim judged at its own moment alone is asked for its rung, not for a story.
+        if self.how == Fatal::Kill || self.moments == Moments::Same {
             let story = Story::new(&cut, &[], &[], &[]);
-            return sentence(&told, &why(file, self.how), &story, self.how);
+            return sentence(&loss.miss.told(file), file, &story, self.how);
         }
+        let small = self.small(&cut, loss);
+        let story = Story::new(&cut, &small.lost, &small.kept, &small.torn);
+        let told = sentence(&small.why, file, &story, self.how);
+        self.last = Some((loss.at, file.path.clone(), small));
+        told
+    }
+
+    /// The smallest loss: the one before, where that takes this claim too, or one searched for.
+    fn small(&mut self, cut: &Cut<'_>, loss: &Loss<'_>) -> Smallest {
+        let file = loss.file;
+        let last = self.last.take().filter(|(at, path, small)| {
+            let one = small.lost.len() == 1 && small.kept.len() <= 1 && small.torn.is_empty();
+            (*at, path) == (loss.at, &file.path) && one
+        });
+        if let Some((.., last)) = last {
+            // Nothing is smaller than one lost effect.
+            let state = |kept: &[EffectId], rest: Box<dyn Chooser>| {
+                let recorder = Arc::new(Mutex::new(Recorder::new(Vec::new(), rest)));
+                cut.state_with(kept, &last.lost, recorder)
+            };
+            let (most, least) = (state(&[], Box::new(Newest)), state(&last.kept, Box::new(Oldest)));
+            let miss = |fs: &CrashFs| look(&mut fs.lock(), file, None).err();
+            if let (Some(miss), Some(_)) = (miss(&most), miss(&least)) {
+                return Smallest { why: miss.told(file), ..last };
+            }
+        }
+        let only = loss.miss.sector();
         let mut check = |fs: &CrashFs| match look(&mut fs.lock(), file, only) {
             Ok(()) => Ok(()),
             Err(miss) => Err(miss.told(file).into()),
         };
-        let failure = shrink::shrink(&cut, &loss.fs, told, &mut check);
-        sentence(&failure.why, &why(file, self.how), &failure.story, self.how)
+        shrink::smallest(cut, &loss.fs, loss.miss.told(file), &mut check)
     }
 }
 
 /// Why a file is not what it was though nothing was lost of what the kernel was given.
-fn why(file: &Spoken, how: Fatal) -> String {
-    match (file.buffered, how) {
-        (0, Fatal::Kill) => "the program itself changed it since".to_owned(),
-        (0, _) => "the program itself changed it since, or a drive forgot it".to_owned(),
-        (1, _) => "1 byte of it was still in the program's own buffer".to_owned(),
-        (n, _) => format!("{n} bytes of it were still in the program's own buffer"),
+fn why(file: &Spoken) -> String {
+    match file.buffered {
+        0 => "the program itself changed it since".to_owned(),
+        1 => "1 byte of it was still in the program's own buffer".to_owned(),
+        n => format!("{n} bytes of it were still in the program's own buffer"),
     }
 }
 
 /// What differs, what of the disk's was lost for it, and when.
-fn sentence(told: &str, why: &str, story: &Story, how: Fatal) -> String {
-    let mut parts = Vec::new();
-    for (word, things) in [("lost", &story.lost), ("tore", &story.torn), ("kept", &story.kept)] {
-        let names: Vec<String> = things.iter().take(3).map(|it| format!("`{it}`")).collect();
+fn sentence(told: &str, file: &Spoken, story: &Story, how: Fatal) -> String {
+    let list = |word: &str, things: &[String]| {
+        let names: Vec<String> = things.iter().take(NAMED).map(|it| format!("`{it}`")).collect();
         let more = things.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        if !names.is_empty() {
-            parts.push(format!("{word} {}{more}", names.join(", ")));
-        }
-    }
-    if story.lost.is_empty() && story.torn.is_empty() {
-        parts.insert(0, why.to_owned());
-    }
+        (!names.is_empty()).then(|| format!("{word}{}{more}", names.join(", ")))
+    };
+    let parts = if story.lost.is_empty() && story.torn.is_empty() {
+        let by = list("by ", &story.kept).filter(|_| file.buffered == 0);
+        vec![Some(why(file)), by]
+    } else {
+        let all = [("lost ", &story.lost), ("tore ", &story.torn), ("kept ", &story.kept)];
+        all.map(|(word, things)| list(word, things)).to_vec()
+    };
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
     let death = match how {
         Fatal::Kill => "killed",
         Fatal::Crash => "crash",

@@ -15,7 +15,7 @@ use crate::ops::store::BlockId;
 pub(super) const SECTOR: usize = 512;
 
 /// How a file differs from what was said of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Miss {
     /// It is not there.
     Absent,
@@ -30,24 +30,25 @@ pub(super) enum Miss {
 }
 
 /// What stands where other bytes should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Zeros,
     Junk,
-    Other,
+    /// Other bytes; as they read, where that is short.
+    Other(Option<String>),
 }
 
 impl Miss {
     /// The sector that tells, where one does.
-    pub(super) fn sector(self) -> Option<u64> {
+    pub(super) fn sector(&self) -> Option<u64> {
         match self {
             Self::Absent | Self::There | Self::OtherKind => None,
-            Self::Short { sector, .. } | Self::Differs { sector, .. } => Some(sector),
+            Self::Short { sector, .. } | Self::Differs { sector, .. } => Some(*sector),
         }
     }
 
     /// The difference as a sentence about the file.
-    pub(super) fn told(self, file: &Spoken) -> String {
+    pub(super) fn told(&self, file: &Spoken) -> String {
         let name = shown(&file.path);
         let of = match &file.held {
             Held::File(bytes) => bytes.len(),
@@ -59,13 +60,18 @@ impl Miss {
             Self::OtherKind => format!("{name} is something else"),
             Self::Short { len: 0, .. } => format!("{name} is empty"),
             Self::Short { len, .. } => format!("{name} has {len} of {of} bytes"),
-            Self::Differs { first, found, .. } => {
-                let found = match found {
-                    Found::Zeros => "zeros",
-                    Found::Junk => "bytes that nobody wrote",
-                    Found::Other => "other bytes",
-                };
-                format!("{name} has {found} at byte {first}")
+            Self::Differs { first: 0, found: Found::Zeros, .. } => format!("{name} is zeros"),
+            Self::Differs { first, found: Found::Zeros, .. } => {
+                format!("{name} is zeros from byte {first} on")
+            }
+            Self::Differs { first, found: Found::Junk, .. } => {
+                format!("{name} has bytes that nobody wrote at byte {first}")
+            }
+            Self::Differs { found: Found::Other(Some(text)), .. } => {
+                format!("{name} has {text}")
+            }
+            Self::Differs { first, found: Found::Other(None), .. } => {
+                format!("{name} has other bytes at byte {first}")
             }
         }
     }
@@ -103,9 +109,19 @@ fn sector_is(live: &mut Live, ino: Ino, sector: u64, bytes: &[u8]) -> Result<(),
     } else if is_junk(live, found, offset) {
         Found::Junk
     } else {
-        Found::Other
+        Found::Other(as_text(found, offset))
     };
     Err(Miss::Differs { sector, first: offset + first as u64, found })
+}
+
+/// Bytes as they read, where they are the whole of a short text.
+fn as_text(found: &[u8], offset: u64) -> Option<String> {
+    const SHORT: usize = 40;
+    let short = offset == 0 && found.len() <= SHORT;
+    let text = std::str::from_utf8(found).ok().filter(|_| short)?;
+    text.chars()
+        .all(|c| c.is_ascii_graphic() || c.is_ascii_whitespace())
+        .then(|| format!("{text:?}"))
 }
 
 fn is_junk(live: &Live, found: &[u8], offset: u64) -> bool {

@@ -35,16 +35,36 @@ impl Brute {
             let whole = self.has_whole_commits(made, &is);
             let lens = (0..there).filter(|at| fates[*at] == Fate::Kept);
             if closed && whole && lens.clone().all(|at| self.has_its_block(at, returned, &is)) {
-                for (later, earlier) in &needs {
-                    let is_needed = is_there(&fates, *later) && !self.same_block(*later, *earlier);
-                    if is_needed && fates.get(*earlier) == Some(&Fate::Kept) {
-                        fates[*earlier] = Fate::Whole;
-                    }
+                for at in self.needed_whole(&needs, &is, returned) {
+                    fates[at] = if fates[at] == Fate::Kept { Fate::Whole } else { fates[at] };
                 }
                 self.expand(&fates, &mut images)?;
             }
         }
         Some(images)
+    }
+
+    /// The versions that something else needs, which is there: so they are whole.
+    fn needed_whole(
+        &self,
+        needs: &[(usize, usize)],
+        is: &impl Fn(usize) -> bool,
+        returned: usize,
+    ) -> Vec<usize> {
+        let (Len::Float(wanted) | Len::Chain(wanted)) = self.model.len;
+        let by_others = needs.iter().filter(|(later, earlier)| {
+            is(*later) && is(*earlier) && !self.same_block(*later, *earlier)
+        });
+        let by_last_len = (0..self.made.len()).filter(|len| {
+            wanted == Needs::Last
+                && is(*len)
+                && matches!(self.made[*len].effect, Effect::Len { journalled: false, .. })
+                && !self.is_superseded(*len, is)
+        });
+        let is_dropped = |at: &usize| self.made[*at].dropped.is_some_and(|op| op < returned);
+        let last_blocks = by_last_len.map(|len| self.last_block(len));
+        let last_blocks = last_blocks.filter(|at| is(*at) && !is_dropped(at));
+        by_others.map(|(_, earlier)| *earlier).chain(last_blocks).collect()
     }
 
     fn same_block(&self, one: usize, other: usize) -> bool {
@@ -68,12 +88,36 @@ impl Brute {
             })
     }
 
+    /// The version of its last block that a length came with.
+    fn last_block(&self, len: usize) -> usize {
+        let Effect::Len { ino, len: n, .. } = self.made[len].effect else { unreachable!() };
+        let last = (n - 1) / BLOCK;
+        let its = |made: &Made| matches!(made.effect, Effect::Data { ino: i, block, .. } if (i, block) == (ino, last));
+        self.made[..len].iter().rposition(its).unwrap()
+    }
+
+    /// Whether a later length of the same file is there.
+    fn is_superseded(&self, len: usize, is: &impl Fn(usize) -> bool) -> bool {
+        let Effect::Len { ino, .. } = self.made[len].effect else { return false };
+        (len + 1..self.made.len()).any(|at| {
+            let its = matches!(self.made[at].effect,
+                Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } if i == ino);
+            its && is(at)
+        })
+    }
+
     /// Whether a length that needs some block has one.
     fn has_its_block(&self, len: usize, returned: usize, is: &impl Fn(usize) -> bool) -> bool {
         let (Len::Float(needs) | Len::Chain(needs)) = self.model.len;
         let Effect::Len { ino, journalled: false, .. } = self.made[len].effect else { return true };
-        if needs != Needs::Some {
-            return true;
+        match needs {
+            Needs::Nothing | Needs::All => return true,
+            Needs::Last => {
+                let data = self.last_block(len);
+                let is_dropped = self.made[data].dropped.is_some_and(|op| op < returned);
+                return is(data) || is_dropped || self.is_superseded(len, is);
+            }
+            Needs::Some => {}
         }
         let set = |made: &Made| matches!(made.effect, Effect::SetLen { ino: i, .. } if i == ino);
         let next = self.made[len..].iter().position(set).map(|after| len + after);

@@ -145,11 +145,6 @@ impl Builder<'_> {
         let is_covered = |effect: &EffectId| self.covers(covered, *effect);
         let name = || file.names.iter().rev().copied().find(is_covered);
         let len = || file.lens.iter().rev().map(|step| step.effect).find(is_covered);
-        let creation = || file.creation.filter(is_covered);
-        let data = || {
-            let all = file.blocks.values().flatten().map(|step| step.effect);
-            all.filter(|effect| self.is_pending(covered, *effect)).max()
-        };
         let last = match raise {
             Raise::Nothing => None,
             Raise::OwnNames => {
@@ -157,10 +152,8 @@ impl Builder<'_> {
                 names.iter().for_each(|name| self.raise(*name, covered.returned));
                 return;
             }
-            Raise::ToCreationOrLen => creation().max(len()),
+            Raise::ToCreationOrLen => file.creation.filter(is_covered).max(len()),
             Raise::ToLastNameOrLen => name().max(len()),
-            Raise::ToCreationDataOrLen => creation().max(len()).max(data()),
-            Raise::ToLastEffect => name().max(len()).max(data()),
             Raise::AllBefore => return self.raise_all(covered),
         };
         if let Some(last) = last {

@@ -1,0 +1,91 @@
+//! `ondisk sim`: a script, the machine that it runs on, and what a death at any moment takes.
+//!
+//! Invariant: all that is said of a loss is asked of the simulation; nothing here knows what a
+//! file system does. What ran, and on which level, is said with every result.
+
+mod config;
+mod events;
+mod input;
+mod judge;
+mod screen;
+mod wrap;
+
+use std::path::PathBuf;
+
+use ondisk_sim::Model;
+
+use self::config::{Config, When};
+use self::judge::{Death, Told};
+use crate::exit::{Exit, Failure};
+use crate::out::{Out, Paint};
+
+/// Run a script and see what a kill, a crash or a power cut takes.
+///
+/// A script is a story of calls, a line each: open, write, flush, fsync, rename, ack. An ack speaks
+/// for every write before it in its task, or for the files that it names: each under its name and
+/// with its content of that moment, what is still in the program's own buffer included. With
+/// --cut all, each ack is judged: never, sometimes or always lost by a cut at any moment after it,
+/// under each model, with the smallest loss that was found. A file that has grown since still holds
+/// what was acknowledged; one that the program itself overwrote, renamed or removed since does not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Models: posix xfs btrfs strict ext4 ext4:writeback ext4:journal ext4:dioread_lock ext4:nodelalloc
+
+Example:
+  ondisk sim examples/scripts/fsync.ondisk --cut all
+
+Exit codes: 0 the script ran, whatever it lost; 1 an `expect` of it does not hold; 2 it is no
+script, or asks for what there is not.
+
+Next: ondisk demo")]
+pub(crate) struct Args {
+    /// The script; - for standard input
+    script: PathBuf,
+    #[command(flatten)]
+    config: Config,
+    /// Cut the power at an event, or at all of them
+    #[arg(long, value_name = "EVENT|all", group = "death")]
+    cut: Option<When>,
+    /// Crash the kernel there: the drive keeps what it was given
+    #[arg(long, value_name = "EVENT|all", group = "death")]
+    crash: Option<When>,
+    /// Kill the process there: the page cache stays
+    #[arg(long, value_name = "EVENT|all", group = "death")]
+    kill: Option<When>,
+    /// Judge by these models [default: all nine]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = model)]
+    model: Vec<Model>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// The death that was asked for.
+    fn death(&self) -> Option<Death> {
+        let of = |how, when: Option<When>| when.map(|when| Death { how, when });
+        of(config::Fatal::Cut, self.cut)
+            .or(of(config::Fatal::Crash, self.crash))
+            .or(of(config::Fatal::Kill, self.kill))
+    }
+}
+
+/// A model by its name.
+fn model(name: &str) -> Result<Model, String> {
+    let names = || Model::ALL.map(|model| model.name).join(", ");
+    Model::named(name).ok_or_else(|| format!("there is no such model: {}", names()))
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let source = input::read(&args.script)?;
+    let script = input::parse(&source)?;
+    let told = Told::of(&source, &script, &args.config, &args.model, args.death())?;
+    let mut out = Out::new();
+    if args.json {
+        out.json(&told)?;
+    } else {
+        out.bytes(screen::draw(&told, Paint::for_stdout()).as_bytes())?;
+    }
+    out.flush()?;
+    Ok(if told.ok { Exit::Fine } else { Exit::Findings })
+}

@@ -1,0 +1,154 @@
+//! The machine that a script runs on, as options say it, and the moment at which it dies.
+//!
+//! Invariant: each word is one of a stated list, and what the words mean together is decided here:
+//! the model that speaks for a file system is picked nowhere else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use ondisk_sim::Model;
+use ondisk_sim::ops::script::Profile;
+use serde::Serialize;
+
+/// The machine.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Config {
+    /// The file system: ext4, tmpfs and nfs have layers to look into; xfs, btrfs and posix are sets
+    /// of states
+    #[arg(long, value_name = "NAME", default_value = "ext4")]
+    pub(crate) fs: FileSystem,
+    /// How ext4 is mounted; several with commas
+    #[arg(long, value_name = "OPTION", value_delimiter = ',', default_value = "ordered")]
+    pub(crate) mount: Vec<Mount>,
+    /// Which scheduler orders the requests
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    pub(crate) scheduler: Scheduler,
+    /// What the drive's cache is worth
+    #[arg(long, value_name = "KIND", default_value = "volatile")]
+    pub(crate) drive: Drive,
+    /// Whose buffer stands in front of write(2): rust, c, python3.13, python3.14; the last two with
+    /// :bytes for files opened as bytes
+    #[arg(long, value_name = "NAME", default_value = "rust", value_parser = profile)]
+    pub(crate) profile: Profile,
+    /// Repeats a run exactly
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// `--fs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileSystem {
+    Ext4,
+    Xfs,
+    Btrfs,
+    Posix,
+    Tmpfs,
+    Nfs,
+}
+
+/// `--mount`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mount {
+    Ordered,
+    Writeback,
+    Journal,
+    #[value(name = "dioread_lock")]
+    DioreadLock,
+    Nodelalloc,
+}
+
+/// `--scheduler`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scheduler {
+    None,
+    MqDeadline,
+    Bfq,
+}
+
+/// `--drive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Drive {
+    /// A cache that a cut empties, and a FLUSH that is obeyed.
+    Volatile,
+    /// A cache that outlives a cut.
+    Capacitor,
+    /// No cache.
+    None,
+    /// A cache that a cut empties, and a FLUSH that is answered and not obeyed.
+    Lies,
+}
+
+/// A way to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Fatal {
+    Cut,
+    Crash,
+    Kill,
+}
+
+/// The moment of a death: an event by its number, or each in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    All,
+    Event(u32),
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            _ => text
+                .parse()
+                .map(Self::Event)
+                .map_err(|_| "expected the number of an event, or `all`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Event(event) => write!(f, "{event}"),
+        }
+    }
+}
+
+/// A buffer by the name of whose it is.
+fn profile(name: &str) -> Result<Profile, String> {
+    let names = || Profile::ALL.map(|profile| profile.name).join(", ");
+    Profile::named(name).ok_or_else(|| format!("there is no such buffer: {}", names()))
+}
+
+/// The word of an option.
+pub(crate) fn word<T: ValueEnum>(value: T) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+impl Config {
+    /// The mount options as they are typed.
+    pub(crate) fn mount_words(&self) -> String {
+        self.mount.iter().map(|mount| word(*mount)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The row that speaks for this file system; `None` where its name alone says what is left.
+    pub(crate) fn model(&self) -> Option<Model> {
+        let has = |mount| self.mount.contains(&mount);
+        let name = match self.fs {
+            FileSystem::Ext4 if has(Mount::Journal) => "ext4:journal",
+            FileSystem::Ext4 if has(Mount::Writeback) => "ext4:writeback",
+            FileSystem::Ext4 if has(Mount::Nodelalloc) => "ext4:nodelalloc",
+            FileSystem::Ext4 if has(Mount::DioreadLock) => "ext4:dioread_lock",
+            FileSystem::Ext4 => "ext4",
+            FileSystem::Xfs => "xfs",
+            FileSystem::Btrfs => "btrfs",
+            FileSystem::Posix => "posix",
+            FileSystem::Tmpfs | FileSystem::Nfs => return None,
+        };
+        Model::named(name)
+    }
+}
