@@ -501,29 +501,6 @@ impl Live {
         Ok(())
     }
 
-    /// Makes bytes inside a file zeros and frees whole blocks; the length stays.
-    pub(super) fn punch(&mut self, ino: Ino, offset: u64, len: u64) -> io::Result<()> {
-        check_end(offset, len)?;
-        let end = (offset + len).min(self.len(ino));
-        let first = self.versions.len();
-        // The last block is punched whole when it is punched to the end of the file.
-        let whole_end = if end == self.len(ino) { end.next_multiple_of(BLOCK as u64) } else { end };
-        for part in parts(offset, clamp(whole_end.saturating_sub(offset))) {
-            let content = if part.range.len() == BLOCK {
-                self.nodes[ino.index()].writeback.punched(part.block);
-                self.set_block(ino, part.block, BlockId::HOLE);
-                BlockId::HOLE
-            } else {
-                let zeros = vec![0; part.range.len()];
-                self.overwrite(ino, &part, &zeros)
-            };
-            self.versions.push(Version { block: part.block, content });
-        }
-        let versions = span(first, self.versions.len());
-        self.record(What::Punch { ino, offset, len, versions }, Ok(0));
-        Ok(())
-    }
-
     /// Flips a bit of the media and of the page cache alike.
     pub(super) fn rot(&mut self, ino: Ino, offset: u64, bit: u8) {
         let (block, at) = (block_of(offset), clamp(offset % BLOCK as u64));

@@ -7,10 +7,10 @@ use std::io;
 
 use ondisk_fs::BLOCK;
 
-use super::part::parts;
-use super::{Live, UNKNOWN, ino_at};
+use super::part::{clamp, parts};
+use super::{Live, UNKNOWN, check_end, ino_at, span};
 use crate::ops::fault::SimError;
-use crate::ops::history::Ino;
+use crate::ops::history::{Ino, Version, What};
 use crate::ops::media::Is;
 use crate::ops::store::BlockId;
 
@@ -62,6 +62,29 @@ impl Live {
             free -= 1;
         }
         len
+    }
+
+    /// Makes bytes inside a file zeros and frees whole blocks; the length stays.
+    pub(in crate::ops) fn punch(&mut self, ino: Ino, offset: u64, len: u64) -> io::Result<()> {
+        check_end(offset, len)?;
+        let end = (offset + len).min(self.len(ino));
+        let first = self.versions.len();
+        // The last block is punched whole when it is punched to the end of the file.
+        let whole_end = if end == self.len(ino) { end.next_multiple_of(BLOCK as u64) } else { end };
+        for part in parts(offset, clamp(whole_end.saturating_sub(offset))) {
+            let content = if part.range.len() == BLOCK {
+                self.nodes[ino.index()].writeback.punched(part.block);
+                self.set_block(ino, part.block, BlockId::HOLE);
+                BlockId::HOLE
+            } else {
+                let zeros = vec![0; part.range.len()];
+                self.overwrite(ino, &part, &zeros)
+            };
+            self.versions.push(Version { block: part.block, content });
+        }
+        let versions = span(first, self.versions.len());
+        self.record(What::Punch { ino, offset, len, versions }, Ok(0));
+        Ok(())
     }
 
     pub(in crate::ops) fn full(&self, wanted: u64) -> io::Error {

@@ -125,11 +125,7 @@ impl Live {
     }
 
     /// The same with symbolic links, from the root.
-    fn follow(
-        &mut self,
-        path: &Path,
-        names: &mut dyn Iterator<Item = &OsStr>,
-    ) -> io::Result<Led> {
+    fn follow(&mut self, path: &Path, names: &mut dyn Iterator<Item = &OsStr>) -> io::Result<Led> {
         let mut left: Vec<PathBuf> = names.map(PathBuf::from).collect();
         left.reverse();
         let mut above = vec![Ino::ROOT];
