@@ -2,8 +2,8 @@
 //!
 //! The *operations level*: a program runs on a [`MemFs`], which records its calls as a
 //! [`History`]. It can be cut at any moment; what may then be on the media is a set, and a
-//! [`Model`] says which: `posix`, `ext4`, `strict`. A [`CrashFs`] is one member of that set,
-//! decided lazily, place by place, as recovery reads it. All of them sit behind the seam
+//! [`Model`] says which: `posix`, `ext4` and its mount options, `xfs`, `btrfs`, `strict`. A
+//! [`CrashFs`] is one member of that set, decided lazily, place by place, as recovery reads it. All of them sit behind the seam
 //! [`ondisk_fs::FileSystem`], so the program under test cannot tell.
 //!
 //! [`check`] is the front door. Behind it stand [`Crash`], all cuts of one life under one model;

@@ -24,6 +24,7 @@ pub(crate) enum Op {
     FailedDurable { at: Spot, block: usize, byte: u8 },
     SetLen { at: Spot, len: usize },
     Rename(Spot, Spot),
+    Link(Spot, Spot),
     Remove(Spot),
     Sync(Spot),
     SyncData(Spot),
@@ -183,6 +184,11 @@ impl Brute {
                 self.add(Effect::SetLen { ino, len: *len, shorter });
             }
             Op::Rename(from, to) => self.rename(*from, *to),
+            Op::Link(from, to) => {
+                let ino = self.names[from];
+                self.names.insert(*to, ino);
+                self.name(vec![(*to, Some(ino))], None, vec![ino]);
+            }
             Op::Remove(at) => {
                 let ino = self.names.remove(at).unwrap();
                 self.name(vec![(*at, None)], None, vec![ino]);

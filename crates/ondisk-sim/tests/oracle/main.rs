@@ -67,7 +67,7 @@ fn compare(seeds: std::ops::Range<u64>, models: &[Model]) -> (usize, usize) {
     let (mut compared, mut images) = (0, 0);
     for seed in seeds {
         for model in models {
-            let (ops, brute, fs) = history(seed, *model, 2 + usize::try_from(seed % 5).unwrap());
+            let (ops, brute, fs) = history(seed, *model, 2 + usize::try_from(seed % 7).unwrap());
             let crash = Crash::new(model, fs.history());
             for (made, returned) in (0..=ops.len()).flat_map(|n| [(n, n), (n + 1, n)]) {
                 if made > ops.len() {

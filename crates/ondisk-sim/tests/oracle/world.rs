@@ -53,7 +53,7 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
     }
     loop {
         let at = if there.is_empty() { None } else { Some(draw.of(&there)) };
-        match (draw.below(19), at) {
+        match (draw.below(20), at) {
             (0 | 1, _) if !free.is_empty() => return Op::Create(draw.of(&free)),
             (2..=5, Some(at)) => {
                 let offset = draw.of(&[0, 100, 500, 700, 4000, 4090, 5000, 8192]);
@@ -70,10 +70,12 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
             }
             (8 | 9, Some(at)) => {
                 let to = draw.of(&SPOTS);
-                if to != at {
+                let names = brute.names();
+                if names.get(&to) != names.get(&at) {
                     return Op::Rename(at, to);
                 }
             }
+            (19, Some(at)) if !free.is_empty() => return Op::Link(at, draw.of(&free)),
             (10, Some(at)) => return Op::Remove(at),
             (11 | 12, Some(at)) => return Op::Sync(at),
             (13 | 14, Some(at)) => return Op::SyncData(at),
@@ -106,6 +108,7 @@ pub(crate) fn perform(fs: &MemFs, op: &Op) {
         }
         Op::SetLen { at, len } => open(at).set_len(*len as u64).unwrap(),
         Op::Rename(from, to) => fs.rename(&path(*from), &path(*to)).unwrap(),
+        Op::Link(from, to) => fs.link(path(*from), path(*to)).unwrap(),
         Op::Remove(at) => fs.remove(&path(*at)).unwrap(),
         Op::Sync(at) => drop(open(at).sync_all().unwrap()),
         Op::SyncData(at) => drop(open(at).sync_data().unwrap()),
