@@ -14,7 +14,7 @@ mod rows;
 use std::path::Path;
 
 use case::{Case, Found, cases, text_of};
-use ondisk_sim::Model;
+use ondisk_sim::{Budget, Crash, Member, Membership, Model, Tally};
 
 const TRUTHS: &str = include_str!("truths.txt");
 const LITMUS: &str = include_str!("litmus.txt");
@@ -94,6 +94,32 @@ fn what_a_model_allows_a_weaker_one_allows() {
             }
         }
     }
+}
+
+/// And not only as far as a grid tells: whole states, each asked of the weaker model.
+#[test]
+fn what_a_model_leaves_is_a_member_of_a_weaker_one() {
+    let mut asked = 0;
+    for case in all() {
+        let history = case.run().history();
+        let pairs = rows::LATTICE.into_iter();
+        for (strong, weak) in pairs.chain(Model::ALL.map(|model| (model.name, model.name))) {
+            let (strong, weak) = (Model::named(strong).unwrap(), Model::named(weak).unwrap());
+            let crash = Crash::new(&strong, history.clone());
+            let members = Membership::new(&weak, history.clone());
+            let (at, tally) = (history.end, Tally::new());
+            let report = crash.at(at).explore(Budget::per_cut(40), &tally, &mut |fs| {
+                asked += 1;
+                match members.at(at).contains(&fs.image()) {
+                    Member::Witness(_) => Ok(()),
+                    other => Err(format!("{other:?}").into()),
+                }
+            });
+            assert!(report.failure.is_none(), "{}: {strong}, {weak}: {report:?}", case.title);
+        }
+    }
+    println!("{asked} states asked");
+    assert!(asked > 5000, "{asked}");
 }
 
 #[test]
