@@ -166,6 +166,7 @@ impl Brute {
                 let ino = self.names[at];
                 self.set_apart(|effect| is_of(effect, ino));
                 own.iter().for_each(|effect| self.raise(*effect));
+                self.raise_length(ino, block * BLOCK..(block + 1) * BLOCK);
                 self.raise_names(ino, self.model.datasync, self.made.len());
             }
             Op::FailedDurable { at, block, byte } => {
@@ -516,6 +517,19 @@ impl Brute {
             }
         }
         self.raise_names(ino, names, covered);
+    }
+
+    /// The last length that ends in a range.
+    fn raise_length(&mut self, ino: usize, range: std::ops::Range<usize>) {
+        let is_in = |made: &Made| match made.effect {
+            Effect::Len { ino: i, len, .. } | Effect::SetLen { ino: i, len, .. } => {
+                i == ino && range.start < len && len <= range.end
+            }
+            _ => false,
+        };
+        if let Some(last) = self.made.iter().rposition(is_in) {
+            self.raise(last);
+        }
     }
 
     fn raise_names(&mut self, ino: usize, names: Raise, covered: usize) {

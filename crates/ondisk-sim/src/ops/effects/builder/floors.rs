@@ -41,7 +41,7 @@ impl Builder<'_> {
             }
             (What::SyncDir { ino }, Ok(_)) => self.raise_dir(*ino, covered),
             (What::SyncEverything, Ok(_)) => self.raise_all(covered),
-            (What::Write { ino, sync, .. }, Ok(_)) => {
+            (What::Write { ino, offset, len, sync, .. }, Ok(_)) => {
                 let kind = match sync {
                     WriteSync::No => return,
                     WriteSync::Data => SyncKind::Data,
@@ -52,6 +52,7 @@ impl Builder<'_> {
                 }
                 // It covers itself.
                 let covered = Covered { called: returned.next(), end: own.end, returned };
+                self.raise_range(*ino, *offset..offset.saturating_add(*len), covered);
                 self.raise_names(*ino, self.raise_of(kind), covered);
             }
             (What::Sync { ino, .. }, Err(_)) => self.drop_data(*ino, 0..u32::MAX, covered),
