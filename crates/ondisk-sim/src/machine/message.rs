@@ -4,6 +4,8 @@
 //! holds no reference into a layer. Bytes of files travel as [`BlockId`]s; only the boundary to
 //! the program carries bytes.
 
+mod words;
+
 use super::Errno;
 use super::ext4::disk::{Loaded, Tree};
 use super::ids::{BioId, BlockId, Fd, Ino, Lba, OpId, PageVer, RqId, TaskId};

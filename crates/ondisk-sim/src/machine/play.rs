@@ -20,7 +20,9 @@ use super::message::{Reply, Request};
 use super::sim::Sim;
 use super::{Death, Errno};
 use crate::ops::digest::mix2;
-use crate::ops::script::{Act, Answer, Expectation, Note, Profile, RunError, Script, Step};
+use crate::ops::script::{
+    Act, Answer, Expectation, Note, Place, Profile, RelPath, RunError, Script, Step,
+};
 use crate::ops::verdict::{Claim, Ledger, TooMuch};
 use crate::ops::{At, History, Image, MemFs};
 
@@ -66,6 +68,8 @@ pub struct Play {
     claims: Vec<Claim>,
     /// By claim: the event of its acknowledgement.
     acked: Vec<EventId>,
+    /// By claim: where in the script it stands.
+    said_at: Vec<Place>,
     expected: Vec<Expectation>,
     notes: Vec<Note>,
     files: u32,
@@ -83,6 +87,8 @@ struct Task {
     left: VecDeque<u32>,
     files: Files,
     doing: Doing,
+    /// Its last call, in words.
+    says: Option<(OpId, String)>,
 }
 
 /// What a task is at.
@@ -119,6 +125,7 @@ impl Play {
             ledger: Ledger::new(),
             claims: Vec::new(),
             acked: Vec::new(),
+            said_at: Vec::new(),
             expected: unrolled.expected,
             notes: Vec::new(),
             files: 0,
@@ -156,6 +163,25 @@ impl Play {
     #[must_use]
     pub fn acknowledged(&self) -> &[EventId] {
         &self.acked
+    }
+
+    /// By claim: where in the script it stands.
+    #[must_use]
+    pub fn said_at(&self) -> &[Place] {
+        &self.said_at
+    }
+
+    /// The tasks by their names; the first has the number 1.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<&str> {
+        self.tasks.iter().map(|task| &*task.name).collect()
+    }
+
+    /// A call in words, as its task makes it; of each task the last is known.
+    #[must_use]
+    pub fn says(&self, op: OpId) -> Option<&str> {
+        let said = self.tasks.iter().filter_map(|task| task.says.as_ref());
+        said.into_iter().find(|(call, _)| *call == op).map(|(_, words)| words.as_str())
     }
 
     /// Calls that failed and what reads answered, in order.
@@ -268,7 +294,7 @@ impl Play {
                 let job = Job::of(step.place, call);
                 self.tasks[at].doing = Doing::Job(job);
             }
-            Act::Ack { text, files } => self.ack(at, text, files),
+            Act::Ack { text, files } => self.ack(at, step.place, (text, files)),
             Act::Wait(time) => {
                 let time = Ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2));
                 self.tasks[at].doing = Doing::Sleeps(self.sim.now() + time);
@@ -287,7 +313,7 @@ impl Play {
         }
     }
 
-    fn ack(&mut self, at: usize, text: &[u8], files: &[crate::ops::script::RelPath]) {
+    fn ack(&mut self, at: usize, place: Place, (text, files): (&[u8], &[RelPath])) {
         let named: Vec<_> = files.iter().map(|path| files::path_of(path)).collect();
         let buffers: Vec<_> =
             self.tasks.iter().flat_map(|task| task.files.held(&task.name)).collect();
@@ -299,6 +325,7 @@ impl Play {
             Err(TooMuch) => self.too_much = true,
         }
         let (task, kind) = (task_id(at), |task| Kind::Ack { task, text: number });
+        self.said_at.push(place);
         self.acked.push(self.sim.moved(Layer::World, OpId(0), kind(task)));
     }
 
@@ -376,7 +403,7 @@ struct Unrolled {
     tasks: Vec<Task>,
     expected: Vec<Expectation>,
     /// By place in the text: which of `steps`.
-    known: std::collections::BTreeMap<crate::ops::script::Place, u32>,
+    known: std::collections::BTreeMap<Place, u32>,
 }
 
 impl Unrolled {
@@ -410,6 +437,7 @@ impl Unrolled {
                     left: VecDeque::new(),
                     files: Files::default(),
                     doing: Doing::Nothing,
+                    says: None,
                 });
                 let last = self.tasks.len() - 1;
                 &mut self.tasks[last]

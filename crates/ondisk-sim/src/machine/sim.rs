@@ -171,6 +171,11 @@ impl Sim {
         }
     }
 
+    /// Tells a timeline of an event, with the bytes that it moved.
+    pub fn tell(&self, timeline: &mut super::timeline::Recorder, event: &Event, note: &str) {
+        timeline.event(event, &self.lock().cx.arena, note);
+    }
+
     /// How many events there were.
     #[must_use]
     pub fn events(&self) -> u32 {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::crash::Crash;
 use super::history::{At, Ino};
 
+mod image;
 mod judge;
 mod ledger;
 mod look;

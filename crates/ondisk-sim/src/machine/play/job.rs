@@ -152,7 +152,9 @@ impl Play {
             }
             Err(errno) => return self.fails(at, job, errno),
         };
+        let words = what.to_string();
         let op = self.sim.submit_for(cause, task_id(at), what);
+        self.tasks[at].says = Some((op, words));
         self.tasks[at].doing = Doing::Waits(op, job);
     }
 
