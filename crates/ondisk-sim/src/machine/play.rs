@@ -314,7 +314,7 @@ impl Play {
     }
 
     fn ack(&mut self, at: usize, place: Place, (text, files): (&[u8], &[RelPath])) {
-        let named: Vec<_> = files.iter().map(|path| files::path_of(path)).collect();
+        let named: Vec<_> = files.iter().map(files::path_of).collect();
         let buffers: Vec<_> =
             self.tasks.iter().flat_map(|task| task.files.held(&task.name)).collect();
         let name = Arc::clone(&self.tasks[at].name);

@@ -3,12 +3,9 @@
 //! Invariant: the machine leaves one thing, so an `expect` holds when that is one of those that it
 //! lists.
 
-use std::path::Path;
-
 use super::Play;
 use super::files::path_of;
 use crate::machine::media::MountError;
-use crate::ops::Image;
 use crate::ops::Node;
 use crate::ops::script::{Expectation, Expected};
 
@@ -30,7 +27,12 @@ impl Play {
         if self.expected().is_empty() {
             return Ok(Vec::new());
         }
-        let end = self.end()?;
+        Ok(self.missed_in(&self.end()?))
+    }
+
+    /// What the script expects of its end and an image of it does not show.
+    #[must_use]
+    pub fn missed_in(&self, end: &Image) -> Vec<Missed> {
         let mut missed = Vec::new();
         for expected in self.expected() {
             let found = end.nodes.get(&path_of(&expected.path));
@@ -39,13 +41,7 @@ impl Play {
                 missed.push(Missed { expected, found });
             }
         }
-        Ok(missed)
-    }
-
-    /// What stands at a path at the end, in an image of it.
-    #[must_use]
-    pub fn found<'a>(end: &'a Image, path: &Path) -> Option<&'a Node> {
-        end.nodes.get(path)
+        missed
     }
 }
 
@@ -53,8 +49,8 @@ fn is(may_be: &Expected, found: Option<&Node>, all: &[Expected]) -> bool {
     match (may_be, found) {
         (Expected::Absent, None) => true,
         (Expected::Is(value), Some(Node::File(bytes))) => value.bytes() == *bytes,
-        // A content that is none of those listed, of bytes that programs write.
-        (Expected::Partial, Some(Node::File(bytes))) => {
+        // A content that is none of those listed; whose bytes they were the media do not say.
+        (Expected::Partial | Expected::Junk, Some(Node::File(bytes))) => {
             let listed =
                 |other: &Expected| matches!(other, Expected::Is(value) if value.bytes() == *bytes);
             !all.iter().any(listed)
