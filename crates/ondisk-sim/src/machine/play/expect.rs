@@ -6,7 +6,7 @@
 use super::Play;
 use super::files::path_of;
 use crate::machine::media::MountError;
-use crate::ops::Node;
+use crate::ops::{Image, Node};
 use crate::ops::script::{Expectation, Expected};
 
 /// An `expect` that does not hold.
