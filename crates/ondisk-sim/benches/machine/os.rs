@@ -1,10 +1,15 @@
-//! What needs the system's allocator: counting what is asked of it.
+//! What needs the system: counting what is asked of its allocator, and the processor's time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often memory was asked for, or asked to grow.
-pub(crate) static ASKED: AtomicU64 = AtomicU64::new(0);
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// How often memory was asked for, or asked to grow, by now.
+pub(crate) fn asked() -> u64 {
+    ASKED.load(Ordering::Relaxed)
+}
 
 /// The system's allocator, counted.
 pub(crate) struct Counted;

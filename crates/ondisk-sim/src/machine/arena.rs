@@ -78,12 +78,7 @@ impl Arena {
             return BlockId::ZERO;
         }
         let Some(id) = self.free.pop() else { return self.push(bytes) };
-        let chunk = Arc::make_mut(&mut self.chunks[id as usize / CHUNK]);
-        let slot = &mut chunk[id as usize % CHUNK];
-        match Arc::get_mut(slot) {
-            Some(own) => own.copy_from_slice(bytes),
-            None => *slot = Arc::new(*bytes),
-        }
+        self.slot(id).copy_from_slice(bytes);
         BlockId(id)
     }
 
@@ -110,9 +105,31 @@ impl Arena {
 
     /// A content that is another with some bytes changed.
     pub fn patch(&mut self, id: BlockId, at: usize, bytes: &[u8]) -> BlockId {
-        let mut whole = *self.bytes(id);
-        whole[at..at + bytes.len()].copy_from_slice(bytes);
-        self.put(&whole)
+        let Some(new) = self.free.pop() else {
+            let mut whole = *self.bytes(id);
+            whole[at..at + bytes.len()].copy_from_slice(bytes);
+            return self.put(&whole);
+        };
+        let old = (id != BlockId::ZERO)
+            .then(|| Arc::clone(&self.chunks[id.index() / CHUNK][id.index() % CHUNK]));
+        let to = self.slot(new);
+        to.copy_from_slice(old.as_deref().unwrap_or(&ZEROS));
+        to[at..at + bytes.len()].copy_from_slice(bytes);
+        if *to == ZEROS {
+            self.free.push(new);
+            return BlockId::ZERO;
+        }
+        BlockId(new)
+    }
+
+    /// The bytes of a number that nobody holds, to be written over.
+    fn slot(&mut self, id: u32) -> &mut Bytes {
+        let chunk = Arc::make_mut(&mut self.chunks[id as usize / CHUNK]);
+        let slot = &mut chunk[id as usize % CHUNK];
+        if Arc::get_mut(slot).is_none() {
+            *slot = Arc::new(ZEROS);
+        }
+        Arc::make_mut(slot)
     }
 
     /// Keeps a version of a page.

@@ -173,7 +173,7 @@ impl Ext4 {
 
     fn give_back(&mut self, mut list: Vec<(u32, Cargo)>) {
         list.clear();
-        if self.lists.len() < 64 {
+        if list.capacity() > 0 && self.lists.len() < 64 {
             self.lists.push(list);
         }
     }

@@ -134,6 +134,12 @@ impl Cx {
         self.agenda.seq += 1;
     }
 
+    /// Whether a message is to be delivered at this instant.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.agenda.now.is_empty()
+            || self.agenda.later.peek().is_some_and(|Reverse(later)| later.at <= self.now)
+    }
+
     /// When the next message is due.
     pub(super) fn due(&self) -> Option<Ns> {
         if !self.agenda.now.is_empty() {
@@ -169,7 +175,8 @@ impl Cx {
     /// Gives a list back.
     pub fn give_back(&mut self, mut list: Vec<Cargo>) {
         list.clear();
-        if self.cargo.len() < 256 {
+        // One that never held anything would be no better than a new one.
+        if list.capacity() > 0 && self.cargo.len() < 256 {
             self.cargo.push(list);
         }
     }

@@ -6,8 +6,6 @@
 //!
 //! Knows nothing of scripts and of threads: [`Sim`](super::Sim) is its front.
 
-use std::collections::BTreeMap;
-
 use super::Errno;
 use super::arena::Marks;
 use super::block::Block;
@@ -54,8 +52,8 @@ pub(crate) struct Machine {
     fs: Fs,
     block: Block,
     ssd: Ssd,
-    /// Answers that nobody took yet.
-    answers: BTreeMap<OpId, Result<Reply, Errno>>,
+    /// Answers that nobody took yet: at most one for each task.
+    answers: Vec<(OpId, Result<Reply, Errno>)>,
     next_op: OpId,
     marks: Marks,
     /// How often the drive was told or did something.
@@ -94,7 +92,7 @@ impl Machine {
             fs,
             cx,
             seed,
-            answers: BTreeMap::new(),
+            answers: Vec::new(),
             next_op: OpId(1),
             marks: Marks::default(),
             drive_moves: 0,
@@ -128,7 +126,8 @@ impl Machine {
 
     /// The answer of a call, once.
     pub(super) fn take(&mut self, op: OpId) -> Option<Result<Reply, Errno>> {
-        self.answers.remove(&op)
+        let at = self.answers.iter().position(|(other, _)| *other == op)?;
+        Some(self.answers.swap_remove(at).1)
     }
 
     /// Something that moved outside of the kernel.
@@ -137,25 +136,41 @@ impl Machine {
         self.cx.event(layer, op, PageVer(0), kind)
     }
 
-    /// When the next thing is due.
-    pub(super) fn due(&self) -> Option<Ns> {
-        let ticks = [
+    /// When each layer wants to be called, from the top down.
+    fn ticks(&self) -> [Option<Ns>; 5] {
+        [
             self.vfs.next_tick(),
             self.pages.next_tick(),
             mounted!(&self.fs, fs => fs.next_tick()),
             self.block.next_tick(),
             self.ssd.next_tick(),
-        ];
-        ticks.into_iter().flatten().chain(self.cx.due()).min()
+        ]
+    }
+
+    /// When the next thing is due.
+    pub(super) fn due(&self) -> Option<Ns> {
+        if self.cx.is_busy() {
+            return Some(self.cx.now);
+        }
+        earliest(self.cx.due(), &self.ticks())
     }
 
     /// Does the next thing that is due, and moves the clock to it; `false` when nothing is.
     pub(super) fn step(&mut self) -> bool {
-        let Some(due) = self.due() else { return false };
+        self.step_until(Ns(u64::MAX))
+    }
+
+    /// Does the next thing, if it is due up to an instant.
+    fn step_until(&mut self, at: Ns) -> bool {
+        // What the layers want is asked only when the instant has no message any more.
+        let busy = self.cx.is_busy();
+        let ticks = if busy { [None; 5] } else { self.ticks() };
+        let due = if busy { Some(self.cx.now) } else { earliest(self.cx.due(), &ticks) };
+        let Some(due) = due.filter(|due| *due <= at) else { return false };
         self.cx.now = self.cx.now.max(due);
         match self.cx.take() {
             Some(msg) => self.deliver(msg),
-            None => self.tick(),
+            None => self.tick(&ticks),
         }
         if self.cx.arena.is_full() {
             self.sweep();
@@ -165,9 +180,7 @@ impl Machine {
 
     /// Does all that is due up to an instant, and moves the clock to it.
     pub(super) fn run_until(&mut self, at: Ns) {
-        while self.due().is_some_and(|due| due <= at) {
-            self.step();
-        }
+        while self.step_until(at) {}
         self.cx.now = self.cx.now.max(at);
     }
 
@@ -176,7 +189,7 @@ impl Machine {
         match msg {
             Msg::Call(call) => self.vfs.accept(cx, call),
             Msg::Ret(Ret { op, result, .. }) => {
-                self.answers.insert(op, result);
+                self.answers.push((op, result));
             }
             Msg::Pages(req) => self.pages.accept(cx, req),
             Msg::VfsDone(done) => self.vfs.complete(cx, done),
@@ -193,21 +206,19 @@ impl Machine {
     }
 
     /// Calls the topmost layer whose instant has come.
-    fn tick(&mut self) {
+    fn tick(&mut self, ticks: &[Option<Ns>; 5]) {
         let Self { cx, vfs, pages, fs, block, ssd, .. } = self;
-        let due = |at: Option<Ns>, cx: &Cx| at.is_some_and(|at| at <= cx.now);
         cx.because(EventId(0));
-        if due(vfs.next_tick(), cx) {
-            vfs.tick(cx);
-        } else if due(pages.next_tick(), cx) {
-            pages.tick(cx);
-        } else if due(mounted!(&*fs, fs => fs.next_tick()), cx) {
-            mounted!(fs, fs => fs.tick(cx));
-        } else if due(block.next_tick(), cx) {
-            block.tick(cx);
-        } else if due(ssd.next_tick(), cx) {
-            ssd.tick(cx);
-            self.moved_drive();
+        match ticks.iter().position(|at| at.is_some_and(|at| at <= cx.now)) {
+            Some(0) => vfs.tick(cx),
+            Some(1) => pages.tick(cx),
+            Some(2) => mounted!(fs, fs => fs.tick(cx)),
+            Some(3) => block.tick(cx),
+            Some(4) => {
+                ssd.tick(cx);
+                self.moved_drive();
+            }
+            _ => {}
         }
     }
 
@@ -270,6 +281,15 @@ impl Machine {
     pub(super) fn event(&mut self) -> Option<Event> {
         self.cx.events.pop_front()
     }
+}
+
+/// The earliest of some instants.
+fn earliest(first: Option<Ns>, rest: &[Option<Ns>]) -> Option<Ns> {
+    let mut earliest = first;
+    for at in rest.iter().flatten() {
+        earliest = Some(earliest.map_or(*at, |known| known.min(*at)));
+    }
+    earliest
 }
 
 impl Msg {

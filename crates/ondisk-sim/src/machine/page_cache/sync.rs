@@ -118,7 +118,7 @@ impl PageCache {
             Self::answer(cx, OpId(0), Ok(Done::WbError { ino, errno }));
         }
         pages.clear();
-        if self.lists.len() < 64 {
+        if pages.capacity() > 0 && self.lists.len() < 64 {
             self.lists.push(pages);
         }
     }

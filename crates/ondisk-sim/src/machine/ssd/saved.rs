@@ -23,7 +23,7 @@ const CHANGES: usize = 32;
 pub(super) type Entry = (Lba, Ppa);
 
 /// What a page of the saved map holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Part {
     /// A part of the map.
     Table,
@@ -32,11 +32,12 @@ pub(super) enum Part {
     /// Changes.
     Changes,
     /// Nothing: a power cut ended its programming.
+    #[default]
     Broken,
 }
 
 /// A page of the saved map.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct MapPage {
     /// Which checkpoint of all.
     pub(super) generation: u64,
@@ -45,7 +46,17 @@ pub(super) struct MapPage {
     pub(super) covers: u64,
     /// No sequence number up to this stamp is higher.
     pub(super) seq: u64,
-    pub(super) entries: Arc<[Entry]>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Pages that were erased and that nobody else has, used again. A copy has none.
+#[derive(Debug, Default)]
+struct Spare(Vec<Arc<MapPage>>);
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// Erase blocks that are written and erased as one.
@@ -71,6 +82,7 @@ pub(super) struct Saved {
     halves: Arc<[Half; 2]>,
     /// Pages that a half has.
     room: usize,
+    spare: Spare,
 }
 
 impl Saved {
@@ -79,7 +91,7 @@ impl Saved {
         let table = blocks.div_ceil(ENTRIES).max(1);
         let pages = usize::from(pages.max(1));
         let erase_blocks = (table + table.max(CHANGES)).div_ceil(pages);
-        Self { halves: Arc::default(), room: erase_blocks * pages }
+        Self { halves: Arc::default(), room: erase_blocks * pages, spare: Spare::default() }
     }
 
     /// The half that counts.
@@ -110,6 +122,11 @@ impl Saved {
         self.len(half) < self.room
     }
 
+    /// An empty page that nobody else has.
+    pub(super) fn blank(&mut self) -> Arc<MapPage> {
+        self.spare.0.pop().unwrap_or_default()
+    }
+
     /// Programs the next page of a half.
     pub(super) fn program(&mut self, half: usize, page: Arc<MapPage>) {
         assert!(self.has_room(half), "a half has no more pages");
@@ -119,16 +136,19 @@ impl Saved {
     /// Erases a half; how often by now.
     pub(super) fn erase(&mut self, half: usize) -> u32 {
         let half = &mut Arc::make_mut(&mut self.halves)[half];
-        half.pages.clear();
+        for mut page in half.pages.drain(..) {
+            if let Some(own) = Arc::get_mut(&mut page) {
+                own.entries.clear();
+                self.spare.0.push(page);
+            }
+        }
         half.wear += 1;
         half.wear
     }
 
     /// A page of a half whose programming a power cut ended.
     pub(super) fn break_page(&mut self, half: usize) {
-        let (part, entries) = (Part::Broken, Arc::from([]));
-        let page = MapPage { generation: 0, part, covers: 0, seq: 0, entries };
-        self.program(half, Arc::new(page));
+        self.program(half, Arc::default());
     }
 
     /// The place of a page of a half, behind this many erase blocks.

@@ -75,31 +75,33 @@ impl Ftl {
     fn save_changes(&mut self, half: usize) -> Save {
         let count = self.saver.changes.len().min(ENTRIES);
         let whole = count == self.saver.changes.len();
-        let entries: Arc<[Entry]> = self.saver.changes.drain(..count).collect();
         let last = self.flash.saved.read(half).last();
         let (generation, before) = last.map_or((0, 0), |page| (page.generation, page.covers));
-        let page = MapPage {
-            generation,
-            part: Part::Changes,
-            // With changes left behind it says nothing new of what is missing.
-            covers: if whole { self.flash.stamp() } else { before },
-            seq: self.seq,
-            entries,
-        };
-        Save::Page { half, page: Arc::new(page) }
+        // With changes left behind it says nothing new of what is missing.
+        let covers = if whole { self.flash.stamp() } else { before };
+        let mut page = self.flash.saved.blank();
+        if let Some(page) = Arc::get_mut(&mut page) {
+            page.entries.extend(self.saver.changes.drain(..count));
+            (page.part, page.seq) = (Part::Changes, self.seq);
+            (page.generation, page.covers) = (generation, covers);
+        }
+        Save::Page { half, page }
     }
 
     fn table_page(&mut self, mut checkpoint: Checkpoint) -> Arc<MapPage> {
+        let mut page = self.flash.saved.blank();
         let all = self.map.touched(checkpoint.next as usize);
         let mapped = all.filter(|(_, at)| **at != NOWHERE);
         let mut mapped = mapped.filter_map(|(lba, at)| Some((Lba(u32::try_from(lba).ok()?), *at)));
-        let entries: Arc<[Entry]> = mapped.by_ref().take(ENTRIES).collect();
-        let last = mapped.next().is_none();
-        checkpoint.next = entries.last().map_or(0, |(lba, _)| lba.0 + 1);
-        self.saver.checkpoint = Some(checkpoint).filter(|_| !last);
-        let part = if last { Part::LastTable } else { Part::Table };
-        let Checkpoint { generation, covers, .. } = checkpoint;
-        Arc::new(MapPage { generation, part, covers, seq: self.seq, entries })
+        if let Some(page) = Arc::get_mut(&mut page) {
+            page.entries.extend(mapped.by_ref().take(ENTRIES));
+            let last = mapped.next().is_none();
+            checkpoint.next = page.entries.last().map_or(0, |(lba, _)| lba.0 + 1);
+            self.saver.checkpoint = Some(checkpoint).filter(|_| !last);
+            (page.part, page.seq) = (if last { Part::LastTable } else { Part::Table }, self.seq);
+            (page.generation, page.covers) = (checkpoint.generation, checkpoint.covers);
+        }
+        page
     }
 
     /// Saves a whole checkpoint at once, as when a drive is formatted.

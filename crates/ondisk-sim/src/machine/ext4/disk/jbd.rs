@@ -324,16 +324,16 @@ pub(super) fn decode(block: &Bytes, tid: Tid, sums: Sums) -> Option<Found> {
     if head.magic.get() != MAGIC || head.sequence.get() != tid.0 {
         return None;
     }
-    let whole = |at: usize, len: usize| {
-        let mut bare = *block;
+    // The checksum is over the block as it was before it had one.
+    let whole = |at: usize| {
         let stored: U32 = get(block, at);
-        bare[at..at + len].fill(0);
-        sums.fit(stored.get(), || crc::sum(seed(), &bare)).is_ok()
+        let before = || crc::sum(crc::sum(seed(), &block[..at]), &[0; 4]);
+        sums.fit(stored.get(), || crc::sum(before(), &block[at + 4..])).is_ok()
     };
     match head.what.get() {
-        DESCRIPTOR if whole(TAIL, 4) => decode_tags(block).map(Found::Descriptor),
-        REVOKE if whole(TAIL, 4) => decode_revoke(block).map(Found::Revoke),
-        COMMIT if whole(offset_of!(CommitBytes, crc), 4) => Some(Found::Commit),
+        DESCRIPTOR if whole(TAIL) => decode_tags(block).map(Found::Descriptor),
+        REVOKE if whole(TAIL) => decode_revoke(block).map(Found::Revoke),
+        COMMIT if whole(offset_of!(CommitBytes, crc)) => Some(Found::Commit),
         _ => None,
     }
 }
