@@ -78,6 +78,15 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A timeline could not be written.
+    #[error("{}: the timeline cannot be written", path.display())]
+    Timeline {
+        /// Where to.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
     /// The simulation could not tell what it was asked.
     #[error("the simulated disk failed")]
     Simulated(#[source] io::Error),

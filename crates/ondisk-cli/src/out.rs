@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -110,19 +111,31 @@ impl Paint {
 #[derive(Debug)]
 pub(crate) struct Progress {
     on: bool,
+    /// Before this nothing is said.
+    from: Option<Instant>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { on: wants_colour(io::stderr().is_terminal()) }
+        Self { on: wants_colour(io::stderr().is_terminal()), from: None }
+    }
+
+    /// For work that may be done at once: nothing is said in the first second.
+    pub(crate) fn after_a_second() -> Self {
+        Self { from: Some(now() + Duration::from_secs(1)), ..Self::new() }
     }
 
     /// Says what is going on now.
     pub(crate) fn say(&self, line: fmt::Arguments<'_>) {
-        if self.on {
+        if self.on && self.from.is_none_or(|from| now() >= from) {
             write!(io::stderr(), "\r\x1b[K{line}").unwrap_or_default();
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "who waits is told how long: no result depends on it")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Drop for Progress {

@@ -4,18 +4,24 @@
 //! file system does. What ran, and on which level, is said with every result.
 
 mod config;
+mod deaths;
 mod events;
 mod input;
 mod judge;
+mod played;
 mod screen;
 mod wrap;
 
 use std::path::PathBuf;
 
 use ondisk_sim::Model;
+use ondisk_sim::machine::play::Stage;
+use ondisk_sim::ops::script::Script;
 
-use self::config::{Config, When};
-use self::judge::{Death, Told};
+use self::config::{Config, FileSystem, When, word};
+use self::input::Source;
+use self::judge::{Death, OnMachine, Told};
+use self::played::Played;
 use crate::exit::{Exit, Failure};
 use crate::out::{Out, Paint};
 
@@ -55,6 +61,9 @@ pub(crate) struct Args {
     /// Judge by these models [default: all nine]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = model)]
     model: Vec<Model>,
+    /// Write all that moved, event by event, to a file (docs/format/timeline.md)
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -79,7 +88,15 @@ fn model(name: &str) -> Result<Model, String> {
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let source = input::read(&args.script)?;
     let script = input::parse(&source)?;
-    let told = Told::of(&source, &script, &args.config, &args.model, args.death())?;
+    let played = played(args, &source, &script)?;
+    let machine = played.as_ref().map(|(stage, played)| OnMachine {
+        source: &source,
+        script: &script,
+        stage,
+        played,
+    });
+    let asked = (&source, &script);
+    let told = Told::of(asked, &args.config, &args.model, args.death(), machine.as_ref())?;
     let mut out = Out::new();
     if args.json {
         out.json(&told)?;
@@ -88,4 +105,27 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     out.flush()?;
     Ok(if told.ok { Exit::Fine } else { Exit::Findings })
+}
+
+/// The run on the machine, where there is one.
+fn played(
+    args: &Args,
+    source: &Source,
+    script: &Script,
+) -> Result<Option<(Stage, Played)>, Failure> {
+    let fs = args.config.fs;
+    if fs == FileSystem::Nfs {
+        let what = "no set of states speaks for nfs: it is asked of its two machines alone";
+        return Err(Failure::Asked(what.to_owned()));
+    }
+    let Some(stage) = args.config.stage() else {
+        if args.timeline.is_some() {
+            let what = format!("--timeline: {} is a set of states; nothing moves", word(fs));
+            return Err(Failure::Asked(what));
+        }
+        return Ok(None);
+    };
+    let asked = (&args.config, &stage);
+    let played = Played::of(source, script, asked, args.timeline.as_deref())?;
+    Ok(Some((stage, played)))
 }

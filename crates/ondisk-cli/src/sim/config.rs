@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use ondisk_sim::Model;
+use ondisk_sim::machine::config::{self as parts, DataMode, DriveCache, Ext4Options, FlushIs};
+use ondisk_sim::machine::{self, play::Stage};
 use ondisk_sim::ops::script::Profile;
 use serde::Serialize;
 
@@ -95,6 +97,16 @@ pub(crate) enum When {
     Event(u32),
 }
 
+impl When {
+    /// Whether there is such a moment in a run with so many events.
+    pub(crate) fn is_within(&self, last: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Event(event) => (1..=last).contains(event),
+        }
+    }
+}
+
 impl FromStr for When {
     type Err = String;
 
@@ -133,6 +145,45 @@ impl Config {
     /// The mount options as they are typed.
     pub(crate) fn mount_words(&self) -> String {
         self.mount.iter().map(|mount| word(*mount)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The machine that these parts make; `None` where a file system is a set of states.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        let mount = match self.fs {
+            FileSystem::Ext4 => parts::Mount::Ext4(self.options()),
+            FileSystem::Tmpfs => parts::Mount::Tmpfs,
+            FileSystem::Nfs | FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Posix => {
+                return None;
+            }
+        };
+        let mut config = machine::Config { mount, ..machine::Config::default() };
+        config.block.scheduler = match self.scheduler {
+            Scheduler::None => parts::Scheduler::None,
+            Scheduler::MqDeadline => parts::Scheduler::MqDeadline,
+            Scheduler::Bfq => parts::Scheduler::Bfq,
+        };
+        (config.drive.cache, config.drive.flush) = match self.drive {
+            Drive::Volatile => (DriveCache::Volatile, FlushIs::Honest),
+            Drive::Capacitor => (DriveCache::Capacitor, FlushIs::Honest),
+            Drive::None => (DriveCache::None, FlushIs::Honest),
+            Drive::Lies => (DriveCache::Volatile, FlushIs::Lies),
+        };
+        Some(Stage { config, profile: self.profile, seed: self.seed })
+    }
+
+    fn options(&self) -> Ext4Options {
+        let has = |mount| self.mount.contains(&mount);
+        let data = match () {
+            () if has(Mount::Journal) => DataMode::Journal,
+            () if has(Mount::Writeback) => DataMode::Writeback,
+            () => DataMode::Ordered,
+        };
+        Ext4Options {
+            data,
+            delalloc: !has(Mount::Nodelalloc),
+            dioread_lock: has(Mount::DioreadLock),
+            ..Ext4Options::default()
+        }
     }
 
     /// The row that speaks for this file system; `None` where its name alone says what is left.

@@ -1,7 +1,9 @@
-//! The events of a run at the operations level: its calls and its acknowledgements, numbered.
+//! What a run did: its calls and its acknowledgements, each with the number of the event at which it
+//! was done.
 //!
-//! Invariant: the numbers are 1, 2, 3, … in the order in which things happened, and to die at one is
-//! to die when it was done and, where it promises something, before the promise was given.
+//! Invariant: at the operations level these are all the events, and to die at one is to die when it
+//! was done and, where it promises something, before the promise was given. The machine has many
+//! more, which the timeline tells, and to die at one is to die behind it.
 
 use ondisk_sim::ops::verdict::Claim;
 use ondisk_sim::{At, History};
@@ -10,11 +12,15 @@ use serde::Serialize;
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Event {
-    /// Its number.
+    /// The event at which it was done,
     pub(crate) i: u32,
+    /// and at which it began.
+    pub(crate) from: u32,
+    /// When, in nanoseconds; at the operations level there is no time.
+    pub(crate) t: Option<u64>,
     /// What it was, in words.
     pub(crate) what: String,
-    /// Where a death at it is.
+    /// Where a death at it is, at the operations level.
     #[serde(skip)]
     pub(crate) at: At,
 }
@@ -33,7 +39,7 @@ pub(crate) fn list(history: &History, claims: &[Claim]) -> Vec<Event> {
     let mut all: Vec<(At, At, String)> = calls.chain(acks).collect();
     all.sort();
     let numbered = (1..).zip(all);
-    numbered.map(|(i, (_, at, what))| Event { i, what, at }).collect()
+    numbered.map(|(i, (_, at, what))| Event { i, from: i, t: None, what, at }).collect()
 }
 
 /// A story in the words that scripts have for calls.

@@ -1,18 +1,23 @@
 //! What a run of a script comes to: the rungs, the verdicts, what may be there.
 //!
 //! Invariant: a verdict is given for each acknowledgement that the run made, under each model that
-//! was asked for, and says on which level it was found.
+//! was asked for, and says on which level the run was made. What the machine itself loses is told
+//! beside it, and never mixed with what a model allows.
 
+use ondisk_sim::machine::play::{Missed, Play, Stage};
 use ondisk_sim::ops::script::{
-    self, Death as ScriptDeath, Drive as ScriptDrive, FileOutcome, MayBe, RelPath, Run, Script,
+    self, Death as ScriptDeath, Drive as ScriptDrive, FileOutcome, MayBe, Place, RelPath, Run,
+    Script,
 };
 use ondisk_sim::ops::verdict::{self, Claim, Held, Lost, Moments};
 use ondisk_sim::{At, Budget, Crash, History, Model};
 use serde::Serialize;
 
 use super::config::{Config, Drive, Fatal, FileSystem, When, word};
+use super::deaths::{Deaths, Dying, Own, may_be};
 use super::events::{self, Event, in_script_words};
 use super::input::{Source, cannot_run};
+use super::played::Played;
 use crate::exit::Failure;
 
 /// A death that was asked for.
@@ -44,9 +49,14 @@ pub(crate) struct Told {
     /// At which event: its number, `all`, or `end`.
     pub(crate) at: Option<String>,
     pub(crate) notes: Vec<String>,
+    /// The number of the last event.
+    pub(crate) last: u32,
+    /// Calls, acknowledgements and deaths; the machine's timeline tells what moved between them.
     pub(crate) events: Vec<Event>,
     pub(crate) rungs: Vec<Rung>,
     pub(crate) acks: Vec<Ack>,
+    /// What the machine itself lost, of each acknowledgement.
+    pub(crate) machine: Vec<Own>,
     pub(crate) files: Vec<File>,
     pub(crate) unmet: Vec<Unmet>,
     /// Whether every `expect` holds.
@@ -101,7 +111,11 @@ pub(crate) struct Unmet {
 /// A run with what is asked of it.
 struct Asked<'a> {
     config: &'a Config,
+    /// The run at the operations level.
     run: &'a Run,
+    /// The acknowledgements that are judged, and where they stand in the script.
+    claims: &'a [Claim],
+    said_at: &'a [Place],
     /// As a crash of the kernel leaves it, and as a cut of the power does: a drive that lies obeys
     /// in the one and not in the other.
     crashed: History,
@@ -109,19 +123,32 @@ struct Asked<'a> {
     models: &'a [Model],
 }
 
+/// A run on the machine, and how to make it again.
+pub(crate) struct OnMachine<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) script: &'a Script,
+    pub(crate) stage: &'a Stage,
+    pub(crate) played: &'a Played,
+}
+
+/// When to judge, and how that is told.
+struct Judged {
+    how: Fatal,
+    moments: Moments,
+    told: String,
+    /// What the machine lost then.
+    deaths: Option<Deaths>,
+}
+
 impl Told {
-    /// Carries a script out and asks the simulation about it.
+    /// Asks the simulation about a run: the machine's, where it was made on one.
     pub(crate) fn of(
-        source: &Source,
-        script: &Script,
+        (source, script): (&Source, &Script),
         config: &Config,
         models: &[Model],
         death: Option<Death>,
+        machine: Option<&OnMachine<'_>>,
     ) -> Result<Self, Failure> {
-        if config.fs == FileSystem::Nfs {
-            let what = "no set of states speaks for nfs: it is asked of its two machines alone";
-            return Err(Failure::Asked(what.to_owned()));
-        }
         let drive = match config.drive {
             Drive::Lies => ScriptDrive::Lies,
             Drive::Volatile | Drive::Capacitor | Drive::None => ScriptDrive::Honest,
@@ -129,56 +156,110 @@ impl Told {
         let run = script.run_as(drive, config.profile);
         let run = run.map_err(|error| cannot_run(source, script, &error))?;
         let all = Model::ALL;
+        let play = machine.map(|machine| &machine.played.play);
+        let history = || play.map_or_else(|| run.history(), Play::history);
         let asked = Asked {
             config,
-            crashed: with_honesty(run.history(), true),
-            cut: with_honesty(run.history(), drive == ScriptDrive::Honest),
+            claims: play.map_or(run.claims(), Play::claims),
+            said_at: play.map_or(run.said_at(), Play::said_at),
+            crashed: with_honesty(history(), true),
+            cut: with_honesty(history(), drive == ScriptDrive::Honest),
             models: if models.is_empty() { &all } else { models },
             run: &run,
         };
-        let events = events::list(&asked.crashed, run.claims());
-        let end = |how| (how, Moments::At(asked.crashed.end), "end".to_owned());
-        let judged = match (death, run.death()) {
-            (Some(Death { how, when }), _) => {
-                Some((how, moments(when, &events)?, when.to_string()))
-            }
-            (None, Some(ScriptDeath::Cut)) => Some(end(Fatal::Cut)),
-            (None, Some(ScriptDeath::Crash)) => Some(end(Fatal::Crash)),
-            (None, Some(ScriptDeath::Kill)) => Some(end(Fatal::Kill)),
-            (None, None) => None,
+        let events = match machine {
+            Some(machine) => machine.played.calls.clone(),
+            None => events::list(&asked.crashed, run.claims()),
         };
-        let acks = judged.iter().flat_map(|(how, moments, _)| asked.acks(*how, *moments));
-        let acks = acks.collect();
-        let files = match &judged {
-            Some((how, Moments::At(at), _)) => asked.files(*how, *at),
-            // With a death at every moment: at the last of them.
-            Some((how, ..)) => asked.files(*how, asked.crashed.end),
-            None => asked.files(Fatal::Kill, asked.crashed.end),
+        let judged = asked.judged(death, &events, machine)?;
+        let (acks, files) = match &judged {
+            Some(judged) => (asked.acks(judged.how, judged.moments), asked.left(judged)),
+            None => (Vec::new(), asked.files(Fatal::Kill, asked.crashed.end)),
         };
-        let unmet = asked.unmet(models);
+        let mut unmet = asked.unmet(models, machine.is_some());
+        unmet.extend(machine.map(OnMachine::unmet).transpose()?.unwrap_or_default());
         Ok(Self {
             ondisk: "sim",
             v: 1,
             script: source.name.clone(),
             seed: config.seed.to_string(),
-            level: "operations",
+            level: if machine.is_some() { "machine" } else { "operations" },
             fs: word(config.fs),
             mount: config.mount_words(),
             scheduler: word(config.scheduler),
             drive: word(config.drive),
             profile: config.profile.name.to_owned(),
             model: config.model().map_or("", |model| model.name).to_owned(),
-            death: judged.as_ref().map(|(how, ..)| *how),
-            at: judged.map(|(.., at)| at),
-            notes: notes(&run),
-            rungs: asked.rungs(),
+            death: judged.as_ref().map(|judged| judged.how),
+            at: judged.as_ref().map(|judged| judged.told.clone()),
+            notes: play.map_or_else(|| notes(&run), |play| strings(play.notes())),
+            rungs: asked.rungs(machine),
+            last: machine.map_or_else(|| last(&events), |machine| machine.played.last),
             events,
             acks,
+            machine: judged.and_then(|it| it.deaths).map_or_else(Vec::new, |deaths| deaths.own),
             files,
             ok: unmet.is_empty(),
             unmet,
         })
     }
+}
+
+impl OnMachine<'_> {
+    /// Dies, at one event, at all or at the end.
+    fn die(&self, how: Fatal, when: Option<When>, files: &[RelPath]) -> Result<Deaths, Failure> {
+        let Self { source, script, stage, .. } = *self;
+        Dying { source, script, stage, how, when, files }.all()
+    }
+
+    /// Which `expect` does not hold of what the machine left in the end, in any way that was tried.
+    fn unmet(&self) -> Result<Vec<Unmet>, Failure> {
+        let play = &self.played.play;
+        if play.expected().is_empty() {
+            return Ok(Vec::new());
+        }
+        let how = play.death().map_or(Fatal::Kill, fatal);
+        let images = self.die(how, None, &[])?.images;
+        let mut all: Vec<Unmet> = Vec::new();
+        for image in &images {
+            for Missed { expected, .. } in play.missed_in(image) {
+                let (path, place) = (expected.path.clone(), expected.place);
+                if all.iter().any(|known| (known.line, known.column) == (place.line, place.column))
+                {
+                    continue;
+                }
+                let found = may_be(&images, &path);
+                let found = FileOutcome { path, may_be: found, exhausted: true };
+                all.push(Unmet::of(&script::Unmet { expected, found }, "machine"));
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Unmet {
+    fn of(it: &script::Unmet, model: &str) -> Self {
+        let Place { line, column } = it.expected.place;
+        let what = without_line(&it.to_string(), line);
+        Self { line, column, model: model.to_owned(), what }
+    }
+}
+
+/// A death of a script, as options have it.
+fn fatal(death: ScriptDeath) -> Fatal {
+    match death {
+        ScriptDeath::Cut => Fatal::Cut,
+        ScriptDeath::Crash => Fatal::Crash,
+        ScriptDeath::Kill => Fatal::Kill,
+    }
+}
+
+fn last(events: &[Event]) -> u32 {
+    events.last().map_or(0, |event| event.i)
+}
+
+fn strings<T: ToString>(all: &[T]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// The same history on a drive that obeys a FLUSH, or on one that does not. What was acknowledged is
@@ -191,22 +272,79 @@ fn with_honesty(mut history: History, honest: bool) -> History {
     history
 }
 
+/// There is no such event.
+fn none(number: u32, last: u32) -> Failure {
+    Failure::Asked(format!("there is no event {number}: the run has 1 to {last}"))
+}
+
 fn moments(when: When, events: &[Event]) -> Result<Moments, Failure> {
     let When::Event(number) = when else { return Ok(Moments::All) };
     let event = events.iter().find(|event| event.i == number);
-    let last = events.len();
-    let none = || Failure::Asked(format!("there is no event {number}: the run has 1 to {last}"));
-    event.map(|event| Moments::At(event.at)).ok_or_else(none)
+    event.map(|event| Moments::At(event.at)).ok_or_else(|| none(number, last(events)))
 }
 
 /// Calls that failed and what reads answered.
 fn notes(run: &Run) -> Vec<String> {
     let more = run.unnoted();
     let more = (more > 0).then(|| format!("and {more} calls more that failed or read"));
-    run.notes().iter().map(ToString::to_string).chain(more).collect()
+    strings(run.notes()).into_iter().chain(more).collect()
 }
 
 impl Asked<'_> {
+    /// When to judge: at the death that was asked for, or at the script's own.
+    fn judged(
+        &self,
+        death: Option<Death>,
+        events: &[Event],
+        machine: Option<&OnMachine<'_>>,
+    ) -> Result<Option<Judged>, Failure> {
+        let own = match machine {
+            Some(machine) => machine.played.play.death(),
+            None => self.run.death(),
+        };
+        let (how, when) = match (death, own) {
+            (Some(Death { how, when }), _) => (how, Some(when)),
+            (None, Some(own)) => (fatal(own), None),
+            (None, None) => return Ok(None),
+        };
+        let told = when.map_or_else(|| "end".to_owned(), |when| when.to_string());
+        let Some(machine) = machine else {
+            let end = Moments::At(self.crashed.end);
+            let moments = when.map_or(Ok(end), |when| moments(when, events))?;
+            return Ok(Some(Judged { how, moments, told, deaths: None }));
+        };
+        let last = machine.played.last;
+        if let Some(When::Event(event)) = when.filter(|when| !when.is_within(last)) {
+            return Err(none(event, last));
+        }
+        let deaths = machine.die(how, when, self.run.files())?;
+        let moments = match when {
+            Some(When::All) => Moments::All,
+            Some(When::Event(_)) => Moments::At(deaths.at),
+            None => Moments::At(self.crashed.end),
+        };
+        Ok(Some(Judged { how, moments, told, deaths: Some(deaths) }))
+    }
+
+    /// What each file may be at the last death: what the machine leaves, and what models allow.
+    fn left(&self, judged: &Judged) -> Vec<File> {
+        let at = match judged.moments {
+            Moments::At(at) => at,
+            // With a death at every moment: at the last of them.
+            Moments::All | Moments::Same => self.crashed.end,
+        };
+        let models = self.files(judged.how, at);
+        let kept = judged.how == Fatal::Kill || self.config.fs == FileSystem::Tmpfs;
+        let Some(deaths) = judged.deaths.as_ref().filter(|_| !kept) else { return models };
+        let own = deaths.files.iter().map(|(file, may_be)| File {
+            file: file.to_string(),
+            model: "this machine".to_owned(),
+            may_be: strings(may_be),
+            exact: deaths.exact,
+        });
+        own.chain(models).collect()
+    }
+
     fn history(&self, how: Fatal) -> &History {
         if how == Fatal::Cut { &self.cut } else { &self.crashed }
     }
@@ -218,7 +356,7 @@ impl Asked<'_> {
             Fatal::Crash => verdict::Fatal::Crash,
             Fatal::Kill => verdict::Fatal::Kill,
         };
-        let claims = self.run.claims();
+        let claims = self.claims;
         if self.config.fs == FileSystem::Tmpfs && how != Fatal::Kill {
             return self.gone_with_the_memory(moments);
         }
@@ -241,11 +379,11 @@ impl Asked<'_> {
 
     /// An acknowledgement before it is judged.
     fn ack(&self, number: usize) -> Ack {
-        let claim = self.run.claims().get(number);
+        let claim = self.claims.get(number);
         let text = claim.map(|claim| String::from_utf8_lossy(&claim.text).into_owned());
         Ack {
             ack: text.unwrap_or_default(),
-            line: self.run.said_at().get(number).map_or(0, |place| place.line),
+            line: self.said_at.get(number).map_or(0, |place| place.line),
             number: number + 1,
             model: String::new(),
             lost: Lost::Never.word(),
@@ -262,7 +400,7 @@ impl Asked<'_> {
             Moments::All | Moments::Same => true,
             Moments::At(at) => claim.at < at,
         };
-        let claims = self.run.claims().iter().enumerate().filter(|(_, claim)| judged(claim));
+        let claims = self.claims.iter().enumerate().filter(|(_, claim)| judged(claim));
         let told = claims.map(|(number, claim)| {
             let lost = claim.files.iter().find(|file| file.held != Held::Absent);
             let verdict = if lost.is_some() { Lost::Always } else { Lost::Never };
@@ -280,9 +418,16 @@ impl Asked<'_> {
     }
 
     /// Where each acknowledgement stood when it was made.
-    fn rungs(&self) -> Vec<Rung> {
+    fn rungs(&self, machine: Option<&OnMachine<'_>>) -> Vec<Rung> {
+        if let Some(OnMachine { played, .. }) = machine {
+            let told = played.rungs.iter().enumerate().map(|(number, rung)| {
+                let Ack { ack, line, files, .. } = self.ack(number);
+                Rung { ack, line, rung, files }
+            });
+            return told.collect();
+        }
         let model = self.config.model();
-        let claims = self.run.claims();
+        let claims = self.claims;
         let keeps = |history: &History, how| -> Vec<bool> {
             let crash = Crash::new(&model.unwrap_or_default(), history.clone());
             let judged = crash.judge(claims, how, Moments::Same);
@@ -342,25 +487,21 @@ impl Asked<'_> {
         models.iter().flat_map(of).collect()
     }
 
-    /// Which `expect` of the script does not hold. It expects of one file system; of others only
-    /// who asks for them.
-    fn unmet(&self, asked: &[Model]) -> Vec<Unmet> {
+    /// Which `expect` of the script does not hold under the models. It expects of one file system;
+    /// of others only who asks for them, and of a machine what it leaves.
+    fn unmet(&self, asked: &[Model], on_machine: bool) -> Vec<Unmet> {
         let own = self.config.model();
         let dies = matches!(self.run.death(), Some(ScriptDeath::Cut | ScriptDeath::Crash));
         let models = match (dies, asked, &own) {
-            (true, [], Some(own)) => std::slice::from_ref(own),
+            (true, [], Some(own)) if !on_machine => std::slice::from_ref(own),
             (true, asked, _) => asked,
+            (false, ..) if on_machine => &[],
             (false, ..) => &self.models[..1],
         };
         let of = |model: &Model| {
             let outcome = self.run.outcome(model, self.budget());
             let name = if dies { model.name } else { "page cache" };
-            let told = move |it: &script::Unmet| Unmet {
-                line: it.expected.place.line,
-                column: it.expected.place.column,
-                model: name.to_owned(),
-                what: without_line(&it.to_string(), it.expected.place.line),
-            };
+            let told = move |it: &script::Unmet| Unmet::of(it, name);
             outcome.unmet.iter().map(told).collect::<Vec<_>>()
         };
         models.iter().flat_map(of).collect()

@@ -4,6 +4,8 @@
 //! [`WIDTH`](super::wrap::WIDTH); what is coloured says the same without colour.
 
 use super::config::Fatal;
+use super::deaths::Own;
+use super::events::Event;
 use super::judge::{Ack, Told};
 use super::wrap::{WIDTH, printable, shortened, wrapped};
 use crate::out::{Colour, Paint};
@@ -82,13 +84,14 @@ impl Screen {
     fn events(&mut self, told: &Told) {
         self.heading("What was called");
         let (all, count) = (&told.events, told.events.len());
-        let width = count.to_string().len();
-        for (at, event) in all.iter().enumerate() {
+        let spans: Vec<String> = all.iter().map(span).collect();
+        let width = spans.iter().map(|span| span.chars().count()).max().unwrap_or(0);
+        for (at, (event, span)) in all.iter().zip(&spans).enumerate() {
             if count > 2 * LISTED && at == LISTED {
                 self.line(&format!("  {:>width$}  … {} more …", "", count - 2 * LISTED));
             }
             if count <= 2 * LISTED || at < LISTED || at >= count - LISTED {
-                self.wrapped(&format!("  {:>width$}  ", event.i), &event.what);
+                self.wrapped(&format!("  {span:>width$}  "), &event.what);
             }
         }
     }
@@ -161,6 +164,7 @@ impl Screen {
             let times = groups.iter().take_while(|it| alike(it, first)).count();
             groups.drain(..times);
             self.verdict(first, times, &told.model);
+            self.own(told.machine.iter().find(|own| own.number == first[0].number));
         }
     }
 
@@ -192,6 +196,19 @@ impl Screen {
                 self.wrapped(&" ".repeat(15), &format!("{by}{}", told.story));
             }
         }
+    }
+
+    /// What the machine itself did with an acknowledgement.
+    fn own(&mut self, own: Option<&Own>) {
+        let Some(own) = own else { return };
+        let every = if own.every_moment { "" } else { "; not at every moment" };
+        let safe = match own.safe_from {
+            Some(event) if own.losses > 0 => format!("; safe from event {event} on"),
+            _ => String::new(),
+        };
+        let Own { deaths, losses, .. } = own;
+        let told = format!("this machine lost it in {losses} of {deaths} deaths{safe}{every}");
+        self.wrapped(&format!("    {:<11}", own.lost), &told);
     }
 
     fn files(&mut self, told: &Told) {
@@ -258,6 +275,27 @@ impl Screen {
             Some(_) => self.wrapped("", &format!("Next: ondisk sim {} --json", told.script)),
         }
     }
+}
+
+/// From which event to which, and when.
+fn span(event: &Event) -> String {
+    let Event { i, from, t, .. } = *event;
+    let events = if from == i { i.to_string() } else { format!("{from}-{i}") };
+    match t {
+        Some(t) => format!("{events}  {:>9}", clock(t)),
+        None => events,
+    }
+}
+
+/// An instant as people read it.
+pub(crate) fn clock(ns: u64) -> String {
+    let (unit, name) = match ns {
+        0..1_000 => return format!("{ns} ns"),
+        1_000..1_000_000 => (1_000, "us"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    format!("{}.{:02} {name}", ns / unit, ns % unit * 100 / unit)
 }
 
 /// A bar up to a rung.
