@@ -26,6 +26,8 @@ pub(super) struct Node {
     pub(super) seen: bool,
     /// Writes of its data that are under way.
     pub(super) io: u32,
+    /// Pages whose extent is unwritten until a write that is under way is done.
+    pub(super) flying: Ranges,
     /// The last page when the file was cut inside it, until its cleared tail is written.
     pub(super) cut: Option<Cut>,
 }
@@ -38,6 +40,8 @@ pub(super) struct Cut {
     pub(super) tid: Tid,
     /// A write from this one on has the cleared tail.
     pub(super) from: BioId,
+    /// Such a write is under way.
+    pub(super) flying: bool,
 }
 
 impl Node {
@@ -51,6 +55,7 @@ impl Node {
             data_tid: Tid(0),
             seen: false,
             io: 0,
+            flying: Ranges::default(),
             cut: None,
         }
     }
