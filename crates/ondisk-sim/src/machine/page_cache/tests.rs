@@ -14,6 +14,7 @@ use crate::machine::message::{Cargo, Done, FsReq, Msg, PagesDone, PagesReq, Sync
 
 mod calls;
 mod clock;
+mod machine;
 mod property;
 
 const F: Ino = Ino(11);
