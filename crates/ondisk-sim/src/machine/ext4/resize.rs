@@ -9,7 +9,7 @@ use super::node::Cut;
 use super::{Ext4, Work, extents, page_of, pages_of};
 use crate::machine::Errno;
 use crate::machine::event::HandleFor;
-use crate::machine::ids::{Ino, Lba, OpId};
+use crate::machine::ids::{Ino, Lba, OpId, Tid};
 use crate::machine::layer::Cx;
 use crate::machine::message::{FsReq, Kind, Msg, PagesDone};
 
@@ -60,11 +60,14 @@ impl Ext4 {
             _ => return true,
         };
         let Some(node) = self.node(ino) else { return true };
-        if end < node.size && matches!(work, Work::Req(FsReq::SetLen { .. })) {
+        let shrinks = end < node.size && matches!(work, Work::Req(FsReq::SetLen { .. }));
+        if shrinks {
             // What a commit waits for is not taken away from it.
             let ordered = self.journal.committing.as_ref().map(|txn| &txn.ordered);
             let waits = ordered.is_some_and(|all| all.iter().any(|ordered| ordered.ino == ino));
-            return node.io == 0 && !waits;
+            if node.io > 0 || waits {
+                return false;
+            }
         }
         let cut = node.cut.filter(|cut| end > node.disk.size && self.is_live(cut.tid));
         if let Some(cut) = cut {
@@ -94,6 +97,7 @@ impl Ext4 {
         let tid = self.handle(cx, op, why, ino);
         self.touch_extents(cx, ino);
         if len < old {
+            self.forget_waiting(cx, ino, len);
             self.cut_blocks(cx, ino, len);
             self.cut_page(cx, ino, len);
         }
@@ -125,7 +129,7 @@ impl Ext4 {
         }
         self.runs = runs;
         self.fit_extents(cx, ino);
-        self.journal.join(cx.now).unorder(ino, page_of(len), u32::MAX, |_| true);
+        self.journal.join(cx.now).unorder(ino, first, u32::MAX, |_| true);
     }
 
     /// Blocks of a file's data are free.
@@ -136,17 +140,28 @@ impl Ext4 {
         }
     }
 
-    /// Remembers the last page of a file that is cut inside it.
+    /// Remembers the last page of a file that is cut inside it. Where bytes go that were there
+    /// before this transaction, the page is not written before it; else nothing is lost by that.
     fn cut_page(&mut self, cx: &Cx, ino: Ino, len: u64) {
         let (page, from) = (page_of(len), self.bios.next());
         let tid = self.journal.join(cx.now).tid;
         let is_journalled = self.journals_data();
         let Some(node) = self.node_mut(ino) else { return };
         let is_on_media = node.extent(page).is_some_and(|extent| !extent.unwritten);
-        if len % BLOCK != 0 && is_on_media && !is_journalled {
-            node.cut = Some(Cut { page, tid, from, flying: false });
-        } else if node.cut.is_some_and(|cut| cut.page >= page) {
-            node.cut = None;
+        if len % BLOCK == 0 || !is_on_media || is_journalled {
+            if node.cut.is_some_and(|cut| cut.page >= page) {
+                node.cut = None;
+            }
+            return;
+        }
+        let before = if node.before.0 == tid { node.before.1 } else { node.disk.size };
+        let takes = len < before;
+        let tid = if takes { tid } else { Tid(0) };
+        node.cut = Some(Cut { page, tid, from, flying: false });
+        let txn = self.journal.join(cx.now);
+        match takes {
+            true => txn.unorder(ino, page, page + 1, |_| true),
+            false => txn.again(ino, page, from),
         }
     }
 

@@ -202,6 +202,18 @@ impl Transaction {
         }
     }
 
+    /// A page that is waited for changed: a write from this bio on counts.
+    pub(super) fn again(&mut self, ino: Ino, page: u32, since: BioId) {
+        let mut at = 0;
+        while let Some(ordered) = self.ordered.get(at) {
+            if ordered.overlaps(ino, page, page + 1) {
+                self.split(at, page, page + 1);
+                (self.ordered[at].since, self.ordered[at].flying) = (since, false);
+            }
+            at += 1;
+        }
+    }
+
     /// Leaves of a run what is within another; the rest stands behind.
     fn split(&mut self, at: usize, from: u32, to: u32) {
         let whole = self.ordered[at];

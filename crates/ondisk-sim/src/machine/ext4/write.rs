@@ -265,6 +265,9 @@ impl Ext4 {
     pub(super) fn set_length(&mut self, cx: &mut Cx, ino: Ino, len: u64, tid: Tid) {
         let Some(node) = self.node_mut(ino) else { return };
         let grows = len > node.disk.size;
+        if node.before.0 != tid {
+            node.before = (tid, node.disk.size);
+        }
         (node.disk.size, node.data_tid, node.sync_tid) = (len, tid, tid);
         // What a cut left behind the old end must be cleared on the media before.
         if let Some(cut) = node.cut.filter(|_| grows) {
@@ -467,9 +470,11 @@ impl Ext4 {
         let end = pages.last().map_or(page, |(last, _)| last + 1);
         if let Some(node) = self.node_mut(ino) {
             node.io -= 1;
-            let clears =
-                |cut: &super::node::Cut| cut.from <= bio && (page..end).contains(&cut.page);
-            if result.is_ok() && node.cut.as_ref().is_some_and(clears) {
+            if convert && result.is_err() {
+                node.flying.remove(page, end);
+            }
+            let has = |cut: &Cut| cut.from <= bio && (page..end).contains(&cut.page);
+            if node.cut.as_ref().is_some_and(has) {
                 node.cut = None;
             }
         }
@@ -539,6 +544,22 @@ impl Ext4 {
             self.write_pages(cx, write);
             cx.send(Msg::Block(BlockReq::Unplug(task)));
         }
+    }
+
+    /// Pages that wait and lie behind a new end, or hold it, need not be written: the page cache
+    /// has others in their place, or none.
+    pub(super) fn forget_waiting(&mut self, cx: &mut Cx, ino: Ino, len: u64) {
+        let mut gone = self.list();
+        let waiting = self.waiting.iter_mut().filter_map(|(_, work)| match work {
+            Work::Place(write) => Some(write),
+            _ => None,
+        });
+        for write in waiting.chain(&mut self.held).filter(|write| write.ino == ino) {
+            let keeps = write.pages.partition_point(|(page, _)| *page < page_of(len));
+            gone.extend(write.pages.drain(keeps..));
+            write.size = write.size.min(len);
+        }
+        self.written(cx, ino, gone, Ok(()));
     }
 
     /// Pages of a write join the running transaction themselves, in `data=journal`.
