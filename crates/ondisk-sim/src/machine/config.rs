@@ -90,6 +90,8 @@ pub enum Sabotage {
     PartialWriteForgetsRead,
     /// A page that was changed on its way counts as clean when it arrives.
     RewriteForgotten,
+    /// A rename locks its directories in the order in which it names them.
+    DirsLockedAsNamed,
     /// The bytes behind a new, smaller end stay in the last page.
     TailNotZeroed,
 }

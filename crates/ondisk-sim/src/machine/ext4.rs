@@ -106,8 +106,8 @@ pub struct Ext4 {
 enum Work {
     /// A request.
     Req(FsReq),
-    /// A rename over a name: the pages under the new name were written, or there were none.
-    Rename(FsReq),
+    /// A request before which pages were to get their place: they have it, or are gone.
+    Placed(FsReq),
     /// Pages that have no place, or make the file longer.
     Place(PageWrite),
     /// Data are written: their extent counts.
@@ -208,8 +208,10 @@ impl Ext4 {
 
     fn perform(&mut self, cx: &mut Cx, work: Work) {
         match work {
-            Work::Req(req) => self.request(cx, req),
-            Work::Rename(req) => self.rename(cx, req),
+            Work::Req(req) if self.places_first(cx, &req) => {
+                self.soon.push((cx.reason(), Work::Placed(req)));
+            }
+            Work::Req(req) | Work::Placed(req) => self.request(cx, req),
             Work::Place(write) => self.place(cx, write),
             Work::Convert { ino, page, op, pages } => self.convert(cx, ino, page, op, pages),
             Work::Journal(ended) => self.journal_pages(cx, ended),
@@ -224,7 +226,7 @@ impl Ext4 {
             FsReq::Unlink { op, dir, name, ino, open, .. } => {
                 self.unlink(cx, op, dir, &name, ino, open);
             }
-            FsReq::Rename { .. } => self.rename_prepared(cx, req),
+            FsReq::Rename { .. } => self.rename(cx, req),
             FsReq::Exchange { op, a, b, .. } => self.exchange(cx, op, &a, &b),
             FsReq::Chmod { op, ino, mode, .. } => self.chmod(cx, op, ino, mode),
             FsReq::Allocate { op, ino, len, .. } => self.allocate(cx, op, ino, len),
@@ -275,10 +277,6 @@ impl Layer for Ext4 {
             Why::Read { ino, page } => {
                 let content = cargo.first().map_or_else(Default::default, |cargo| cargo.content);
                 self.page_read(cx, ino, page, result.map(|()| content));
-            }
-            Why::CutRead => {
-                let content = cargo.first().map_or_else(Default::default, |cargo| cargo.content);
-                self.cut_read(cx, content);
             }
             Why::Log => self.log_done(cx, result),
             Why::Commit => self.commit_done(cx, result),

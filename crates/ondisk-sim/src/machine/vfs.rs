@@ -139,8 +139,8 @@ impl Vfs {
         if let Some(file) = self.calls[slot].file.take() {
             self.drop_file(cx, file);
         }
-        if let Some(ino) = self.calls[slot].pinned.take() {
-            self.unpin(cx, ino);
+        for ino in std::mem::take(&mut self.calls[slot].pinned).all() {
+            self.unpin(cx, *ino);
         }
         let pages = self.calls[slot].pages;
         let due = cx.now + self.rules.call + self.rules.copy.times(pages);

@@ -17,8 +17,6 @@ pub(super) enum Why {
     Data { ino: Ino, page: u32, convert: bool, op: OpId },
     /// A page that is read.
     Read { ino: Ino, page: u32 },
-    /// The last page of a file that is to be cut inside it, in `data=journal`.
-    CutRead,
     /// Descriptors, copies and revokes of the committing transaction.
     Log,
     /// Its commit block.

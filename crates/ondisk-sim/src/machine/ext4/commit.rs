@@ -92,9 +92,9 @@ impl Ext4 {
             }
         }
         let mut at = 0;
-        while let Some(Ordered { ino, .. }) = self.ordered(at) {
-            let asked = (0..at).any(|before| self.ordered(before).is_some_and(|o| o.ino == ino));
-            if !asked && self.node(ino).is_none_or(|node| node.io == 0) {
+        while let Some(Ordered { ino, flying, .. }) = self.ordered(at) {
+            let first = |before| self.ordered(before).is_none_or(|o| o.flying || o.ino != ino);
+            if !flying && (0..at).all(first) {
                 cx.send(Msg::PagesDone(PagesDone::Start { ino }));
                 self.asked = true;
             }
@@ -112,15 +112,8 @@ impl Ext4 {
         if !std::mem::take(&mut self.asked) {
             return;
         }
-        let mut at = 0;
-        while let Some(Ordered { ino, .. }) = self.ordered(at) {
-            let is_coming = self.node(ino).is_some_and(|node| node.io > 0);
-            match (&mut self.journal.committing, is_coming) {
-                (Some(txn), false) => {
-                    txn.ordered.swap_remove(at);
-                }
-                _ => at += 1,
-            }
+        if let Some(txn) = &mut self.journal.committing {
+            txn.ordered.retain(|ordered| ordered.flying);
         }
         self.data_settled(cx);
     }

@@ -66,7 +66,7 @@ impl Ext4 {
         };
         let base = 6 + bitmaps;
         match work {
-            Work::Req(req) | Work::Rename(req) => match req {
+            Work::Req(req) | Work::Placed(req) => match req {
                 FsReq::Create { dir, .. } => base + overflow(dir),
                 FsReq::Link { dir, ino, .. } | FsReq::Unlink { dir, ino, .. } => {
                     base + overflow(dir) + overflow(ino)

@@ -7,12 +7,12 @@ use super::answer::{To, answer};
 use super::disk::{self, DirEntry, Extent, Inode, dir_fits};
 use super::node::Node;
 use super::txn::Meta;
-use super::{Ext4, Work, extents};
+use super::{Ext4, extents};
 use crate::machine::Errno;
 use crate::machine::event::HandleFor;
 use crate::machine::ids::{Ino, Lba, OpId, Tid};
 use crate::machine::layer::Cx;
-use crate::machine::message::{Done, FsReq, Kind, Msg, PagesDone, VfsDone};
+use crate::machine::message::{Done, FsReq, Kind, Msg, VfsDone};
 
 impl Ext4 {
     pub(super) fn create(&mut self, cx: &mut Cx, req: FsReq) {
@@ -123,19 +123,6 @@ impl Ext4 {
         } else if is_last {
             self.free_inode(cx, op, ino);
         }
-    }
-
-    /// A rename. Over a name of a file, `auto_da_alloc` first gives a place to the pages that
-    /// come under it.
-    pub(super) fn rename_prepared(&mut self, cx: &mut Cx, req: FsReq) {
-        let FsReq::Rename { ino, replaced, .. } = &req else { return };
-        let has_delayed = self.node(*ino).is_some_and(|node| !node.delayed.is_empty());
-        if self.options.auto_da_alloc && replaced.is_some() && has_delayed {
-            cx.send(Msg::PagesDone(PagesDone::Start { ino: *ino }));
-            self.soon.push((cx.reason(), Work::Rename(req)));
-            return;
-        }
-        self.rename(cx, req);
     }
 
     pub(super) fn rename(&mut self, cx: &mut Cx, req: FsReq) {

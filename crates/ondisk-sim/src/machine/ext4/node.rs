@@ -22,10 +22,14 @@ pub(super) struct Node {
     pub(super) sync_tid: Tid,
     /// The transaction of its creation, or of the last change of its length or blocks.
     pub(super) data_tid: Tid,
+    /// The last transaction that changed the length, and what the length was before.
+    pub(super) before: (Tid, u64),
     /// Its times were looked at since their last change.
     pub(super) seen: bool,
     /// Writes of its data that are under way.
     pub(super) io: u32,
+    /// Pages whose extent is unwritten until a write that is under way is done.
+    pub(super) flying: Ranges,
     /// The last page when the file was cut inside it, until its cleared tail is written.
     pub(super) cut: Option<Cut>,
 }
@@ -34,10 +38,13 @@ pub(super) struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     pub(super) page: u32,
-    /// The transaction that cuts. The page is not written before it is durable.
+    /// The transaction that cuts. The page is not written before it is durable. 0 if it takes
+    /// nothing that was there before.
     pub(super) tid: Tid,
     /// A write from this one on has the cleared tail.
     pub(super) from: BioId,
+    /// Such a write is under way.
+    pub(super) flying: bool,
 }
 
 impl Node {
@@ -49,8 +56,10 @@ impl Node {
             delayed: Ranges::default(),
             sync_tid: Tid(0),
             data_tid: Tid(0),
+            before: (Tid(0), 0),
             seen: false,
             io: 0,
+            flying: Ranges::default(),
             cut: None,
         }
     }

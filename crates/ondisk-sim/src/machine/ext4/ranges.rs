@@ -7,11 +7,6 @@
 pub(super) struct Ranges(Vec<(u32, u32)>);
 
 impl Ranges {
-    /// The runs: from, and up to but without.
-    pub(super) fn runs(&self) -> &[(u32, u32)] {
-        &self.0
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -21,16 +16,18 @@ impl Ranges {
         self.0.iter().map(|(from, to)| to - from).sum()
     }
 
-    pub(super) fn contains(&self, page: u32) -> bool {
-        let behind = self.0.partition_point(|run| run.0 <= page);
-        behind > 0 && page < self.0[behind - 1].1
-    }
-
     /// How many pages of a run there are.
     pub(super) fn within(&self, from: u32, to: u32) -> u32 {
         let first = self.0.partition_point(|run| run.1 <= from);
         let runs = self.0[first..].iter().take_while(|run| run.0 < to);
         runs.map(|run| run.1.min(to) - run.0.max(from)).sum()
+    }
+
+    /// Behind the last page that is there of a run.
+    pub(super) fn end_within(&self, from: u32, to: u32) -> Option<u32> {
+        let behind = self.0.partition_point(|run| run.0 < to);
+        let end = self.0[..behind].last()?.1.min(to);
+        (end > from).then_some(end)
     }
 
     /// Adds pages; answers how many were not there.

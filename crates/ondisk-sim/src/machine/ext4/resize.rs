@@ -9,13 +9,35 @@ use super::node::Cut;
 use super::{Ext4, Work, extents, page_of, pages_of};
 use crate::machine::Errno;
 use crate::machine::event::HandleFor;
-use crate::machine::ids::{BlockId, Ino, Lba, OpId};
+use crate::machine::ids::{Ino, Lba, OpId, Tid};
 use crate::machine::layer::Cx;
-use crate::machine::message::{FsReq, Kind};
+use crate::machine::message::{FsReq, Kind, Msg, PagesDone};
 
 const BLOCK: u64 = ondisk_fs::BLOCK as u64;
 
 impl Ext4 {
+    /// Whether pages of a file get their place before a request is dealt with. They are asked for,
+    /// and it goes on once all that is due at this instant is done.
+    pub(super) fn places_first(&mut self, cx: &mut Cx, req: &FsReq) -> bool {
+        let locked = self.options.dioread_lock && self.options.delalloc;
+        let ino = match req {
+            // `auto_da_alloc`: what comes under a name that stood for another file.
+            FsReq::Rename { ino, replaced: Some(_), .. } if self.options.auto_da_alloc => *ino,
+            // Where a length waits for its data, so does one that is made by itself.
+            FsReq::SetLen { ino, len, .. } | FsReq::Allocate { ino, len, .. }
+                if locked && self.node(*ino).is_some_and(|node| *len > node.size) =>
+            {
+                *ino
+            }
+            _ => return false,
+        };
+        let has_delayed = self.node(ino).is_some_and(|node| !node.delayed.is_empty());
+        if has_delayed {
+            cx.send(Msg::PagesDone(PagesDone::Start { ino }));
+        }
+        has_delayed
+    }
+
     /// Whether a piece of work must wait for a commit, which is then asked for.
     pub(super) fn ready(&mut self, cx: &mut Cx, work: &Work) -> bool {
         if self.journal.aborted {
@@ -28,13 +50,25 @@ impl Ext4 {
                 }
                 (*op, *ino, at + len)
             }
-            Work::Req(
-                FsReq::SetLen { op, ino, len, .. } | FsReq::Allocate { op, ino, len, .. },
-            ) => (*op, *ino, *len),
+            Work::Req(req) | Work::Placed(req) => match req {
+                FsReq::SetLen { op, ino, len, .. } | FsReq::Allocate { op, ino, len, .. } => {
+                    (*op, *ino, *len)
+                }
+                _ => return true,
+            },
             Work::Place(write) => (write.op, write.ino, write.size),
             _ => return true,
         };
         let Some(node) = self.node(ino) else { return true };
+        let shrinks = end < node.size && matches!(work, Work::Req(FsReq::SetLen { .. }));
+        if shrinks {
+            // What a commit waits for is not taken away from it.
+            let ordered = self.journal.committing.as_ref().map(|txn| &txn.ordered);
+            let waits = ordered.is_some_and(|all| all.iter().any(|ordered| ordered.ino == ino));
+            if node.io > 0 || waits {
+                return false;
+            }
+        }
         let cut = node.cut.filter(|cut| end > node.disk.size && self.is_live(cut.tid));
         if let Some(cut) = cut {
             self.want(cx, cut.tid, op);
@@ -63,6 +97,7 @@ impl Ext4 {
         let tid = self.handle(cx, op, why, ino);
         self.touch_extents(cx, ino);
         if len < old {
+            self.forget_waiting(cx, ino, len);
             self.cut_blocks(cx, ino, len);
             self.cut_page(cx, ino, len);
         }
@@ -94,7 +129,7 @@ impl Ext4 {
         }
         self.runs = runs;
         self.fit_extents(cx, ino);
-        self.journal.join(cx.now).unorder(ino, page_of(len), u32::MAX, |_| true);
+        self.journal.join(cx.now).unorder(ino, first, u32::MAX, |_| true);
     }
 
     /// Blocks of a file's data are free.
@@ -105,17 +140,28 @@ impl Ext4 {
         }
     }
 
-    /// Remembers the last page of a file that is cut inside it.
+    /// Remembers the last page of a file that is cut inside it. Where bytes go that were there
+    /// before this transaction, the page is not written before it; else nothing is lost by that.
     fn cut_page(&mut self, cx: &Cx, ino: Ino, len: u64) {
         let (page, from) = (page_of(len), self.bios.next());
         let tid = self.journal.join(cx.now).tid;
         let is_journalled = self.journals_data();
         let Some(node) = self.node_mut(ino) else { return };
         let is_on_media = node.extent(page).is_some_and(|extent| !extent.unwritten);
-        if len % BLOCK != 0 && is_on_media && !is_journalled {
-            node.cut = Some(Cut { page, tid, from });
-        } else if node.cut.is_some_and(|cut| cut.page >= page) {
-            node.cut = None;
+        if len % BLOCK == 0 || !is_on_media || is_journalled {
+            if node.cut.is_some_and(|cut| cut.page >= page) {
+                node.cut = None;
+            }
+            return;
+        }
+        let before = if node.before.0 == tid { node.before.1 } else { node.disk.size };
+        let takes = len < before;
+        let tid = if takes { tid } else { Tid(0) };
+        node.cut = Some(Cut { page, tid, from, flying: false });
+        let txn = self.journal.join(cx.now);
+        match takes {
+            true => txn.unorder(ino, page, page + 1, |_| true),
+            false => txn.again(ino, page, from),
         }
     }
 
@@ -144,7 +190,8 @@ impl Ext4 {
             }
         }
         self.fit_extents(cx, ino);
-        let grows = self.node(ino).is_some_and(|node| len > node.disk.size);
+        // A length that programs see already comes with its data, or at a truncation.
+        let grows = self.node(ino).is_some_and(|node| len > node.size);
         if grows {
             self.set_length(cx, ino, len, tid);
         }
@@ -185,10 +232,5 @@ impl Ext4 {
         }
         self.inodes[ino.index()] = None;
         self.lowest = self.lowest.min(ino);
-    }
-
-    /// The last page of a file that is to be cut was read.
-    pub(super) fn cut_read(&mut self, cx: &mut Cx, content: BlockId) {
-        let _ = (cx, content);
     }
 }

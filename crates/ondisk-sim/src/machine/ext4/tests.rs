@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod life;
 mod rig;
 
 use rig::Rig;

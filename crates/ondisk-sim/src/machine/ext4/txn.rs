@@ -52,6 +52,14 @@ pub(super) struct Ordered {
     pub(super) to: u32,
     /// A write from this bio on counts.
     pub(super) since: BioId,
+    /// One is under way.
+    pub(super) flying: bool,
+}
+
+impl Ordered {
+    const fn overlaps(&self, ino: Ino, from: u32, to: u32) -> bool {
+        self.ino.0 == ino.0 && self.from < to && from < self.to
+    }
 }
 
 /// A sync that waits for a commit.
@@ -157,6 +165,19 @@ impl Transaction {
         at.is_err()
     }
 
+    /// Pages of a file are on their way: those that are waited for need not be asked for.
+    pub(super) fn fly(&mut self, ino: Ino, from: u32, to: u32, bio: BioId) {
+        let mut at = 0;
+        while let Some(&ordered) = self.ordered.get(at) {
+            let is_part = ordered.overlaps(ino, from, to) && !ordered.flying;
+            if is_part && ordered.since <= bio {
+                self.split(at, from, to);
+                self.ordered[at].flying = true;
+            }
+            at += 1;
+        }
+    }
+
     /// A write is done: what it had of the pages that were waited for.
     pub(super) fn written(&mut self, ino: Ino, from: u32, to: u32, bio: BioId) {
         self.unorder(ino, from, to, |ordered| ordered.since <= bio);
@@ -171,19 +192,38 @@ impl Transaction {
         counts: impl Fn(&Ordered) -> bool,
     ) {
         let mut at = 0;
-        while let Some(&ordered) = self.ordered.get(at) {
-            let apart = ordered.ino != ino || ordered.to <= from || ordered.from >= to;
-            if apart || !counts(&ordered) {
+        while let Some(ordered) = self.ordered.get(at) {
+            if ordered.overlaps(ino, from, to) && counts(ordered) {
+                self.split(at, from, to);
+                self.ordered.swap_remove(at);
+            } else {
                 at += 1;
-                continue;
-            }
-            self.ordered.swap_remove(at);
-            for (from, to) in [(ordered.from, from), (to, ordered.to)] {
-                if from < to {
-                    self.ordered.push(Ordered { from, to, ..ordered });
-                }
             }
         }
+    }
+
+    /// A page that is waited for changed: a write from this bio on counts.
+    pub(super) fn again(&mut self, ino: Ino, page: u32, since: BioId) {
+        let mut at = 0;
+        while let Some(ordered) = self.ordered.get(at) {
+            if ordered.overlaps(ino, page, page + 1) {
+                self.split(at, page, page + 1);
+                (self.ordered[at].since, self.ordered[at].flying) = (since, false);
+            }
+            at += 1;
+        }
+    }
+
+    /// Leaves of a run what is within another; the rest stands behind.
+    fn split(&mut self, at: usize, from: u32, to: u32) {
+        let whole = self.ordered[at];
+        for (from, to) in [(whole.from, from), (to, whole.to)] {
+            if from < to {
+                self.ordered.push(Ordered { from, to, ..whole });
+            }
+        }
+        let (from, to) = (whole.from.max(from), whole.to.min(to));
+        self.ordered[at] = Ordered { from, to, ..whole };
     }
 
     /// How many blocks of the ring it needs if so many blocks more join it.

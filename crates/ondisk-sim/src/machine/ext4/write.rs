@@ -6,8 +6,8 @@
 
 use super::bios::{self, Why};
 use super::disk::Extent;
-use super::node::Node;
-use super::txn::{Meta, Ordered};
+use super::node::{Cut, Node};
+use super::txn::{Journal, Meta, Ordered};
 use super::{Ext4, Work, extents, lba_at, page_of, pages_of};
 use crate::machine::Errno;
 use crate::machine::config::{DataMode, Sabotage};
@@ -100,7 +100,7 @@ impl Ext4 {
         if needed > 0 {
             self.promise_pages(cx, op, ino, at, len);
         }
-        if !self.options.delalloc && !self.journals_data() && needed > 0 {
+        if !self.options.delalloc && !self.journals_data() {
             self.place_early(cx, op, ino, page_of(at), pages_of(at + len));
         }
         if handle {
@@ -138,21 +138,29 @@ impl Ext4 {
 
     /// With `nodelalloc` pages get their place before there are bytes.
     fn place_early(&mut self, cx: &mut Cx, op: OpId, ino: Ino, from: u32, to: u32) {
+        let Some(node) = self.node(ino) else { return };
+        let is_new = |page: &u32| node.extent(*page).is_none_or(|extent| extent.unwritten);
+        let Some(first) = (from..to).find(is_new) else { return };
         let tid = self.handle(cx, op, HandleFor::Allocate, ino);
         self.touch_extents(cx, ino);
-        let mut holes = Vec::new();
-        if let Some(node) = self.node(ino) {
-            extents::holes(&node.disk.extents, from, to, &mut |from, to| holes.push((from, to)));
-        }
-        for (from, to) in holes {
-            let mut page = from;
-            while page < to {
-                let Some((_, count)) = self.give(cx, op, ino, page, to - page, false) else {
-                    break;
-                };
-                page += count;
-            }
-            self.order(cx, ino, from, page);
+        let mut page = first;
+        while page < to {
+            let extent = self.node(ino).and_then(|node| node.extent(page)).copied();
+            page = match extent {
+                Some(extent) => {
+                    let end = to.min(extent.page + extent.count);
+                    if extent.unwritten {
+                        self.write_unwritten(cx, ino, page, end);
+                    }
+                    end
+                }
+                None => {
+                    let most = self.hole(ino, page, to);
+                    let Some((_, count)) = self.give(cx, op, ino, page, most, false) else { break };
+                    self.order(cx, ino, page, page + count);
+                    page + count
+                }
+            };
         }
         self.fit_extents(cx, ino);
         if let Some(node) = self.node_mut(ino) {
@@ -160,18 +168,40 @@ impl Ext4 {
         }
     }
 
+    /// How many pages from one on have no place, up to another.
+    fn hole(&self, ino: Ino, page: u32, to: u32) -> u32 {
+        let has = |page: &u32| self.node(ino).and_then(|node| node.extent(*page)).is_some();
+        (page..to).find(has).unwrap_or(to) - page
+    }
+
+    /// Where extents are born written, an unwritten one counts as soon as its data are ordered.
+    fn write_unwritten(&mut self, cx: &mut Cx, ino: Ino, from: u32, to: u32) {
+        if let Some(node) = self.node_mut(ino) {
+            extents::convert(&mut node.disk.extents, from, to - from);
+        }
+        self.order(cx, ino, from, to);
+    }
+
     /// The length that a write brings at once: up to where its pages have a place.
     fn length_at_once(&self, node: &Node, at: u64, end: u64) -> u64 {
         if !self.options.delalloc || self.journals_data() {
             return end.max(node.disk.size);
         }
+        if end <= node.size {
+            return node.disk.size;
+        }
         let (from, to) = (page_of(at), pages_of(end));
         let first = node.disk.extents.partition_point(|extent| extent.page + extent.count <= from);
         let placed = node.disk.extents[first..].iter().take_while(|extent| extent.page < to);
-        let ends = placed
-            .filter(|extent| !extent.unwritten)
-            .map(|extent| end.min(u64::from(extent.page + extent.count) * BLOCK));
-        ends.fold(node.disk.size, u64::max)
+        let mut behind = 0;
+        for extent in placed {
+            let last = to.min(extent.page + extent.count);
+            behind = match extent.unwritten {
+                false => last,
+                true => node.flying.end_within(extent.page.max(from), last).unwrap_or(behind),
+            };
+        }
+        node.disk.size.max(end.min(u64::from(behind) * BLOCK))
     }
 
     /// The bytes are in the pages: times, and the length as far as it goes at once.
@@ -231,14 +261,19 @@ impl Ext4 {
         self.drained(cx);
     }
 
-    /// The journal knows a longer file. Its inode's block has joined.
+    /// The journal knows another length. The inode's block has joined.
     pub(super) fn set_length(&mut self, cx: &mut Cx, ino: Ino, len: u64, tid: Tid) {
         let Some(node) = self.node_mut(ino) else { return };
+        let grows = len > node.disk.size;
+        if node.before.0 != tid {
+            node.before = (tid, node.disk.size);
+        }
         (node.disk.size, node.data_tid, node.sync_tid) = (len, tid, tid);
         // What a cut left behind the old end must be cleared on the media before.
-        if let Some(cut) = node.cut {
-            let (from, to, since) = (cut.page, cut.page + 1, cut.from);
-            self.journal.join(cx.now).ordered.push(Ordered { ino, from, to, since });
+        if let Some(cut) = node.cut.filter(|_| grows) {
+            let (from, to, since, flying) = (cut.page, cut.page + 1, cut.from, cut.flying);
+            let ordered = Ordered { ino, from, to, since, flying };
+            self.journal.join(cx.now).ordered.push(ordered);
         }
     }
 
@@ -246,7 +281,8 @@ impl Ext4 {
     fn order(&mut self, cx: &Cx, ino: Ino, from: u32, to: u32) {
         if self.options.data == DataMode::Ordered && from < to {
             let since = self.bios.next();
-            self.journal.join(cx.now).ordered.push(Ordered { ino, from, to, since });
+            let ordered = Ordered { ino, from, to, since, flying: false };
+            self.journal.join(cx.now).ordered.push(ordered);
         }
     }
 
@@ -270,12 +306,12 @@ impl Ext4 {
         let mut at = 0;
         while at < pages.len() {
             match self.placed_run(ino, &pages[at..]) {
-                (Some(extent), count) => {
+                (Some(extent), count) if !extent.unwritten || self.dioread_nolock() => {
                     let run = &pages[at..at + count];
                     self.submit_data(cx, (op, task, fail), ino, run, extent);
                     at += count;
                 }
-                (None, count) => {
+                (_, count) => {
                     rest.extend_from_slice(&pages[at..at + count]);
                     at += count;
                 }
@@ -325,9 +361,20 @@ impl Ext4 {
         let why = Why::Data { ino, page: at.page, convert: at.unwritten, op };
         let sync = task != TaskId::KERNEL;
         let bio = Bio { task, op, sync, meta: false, fail, ..bios::write(at.lba, cargo) };
-        self.submit(cx, why, bio);
+        let id = self.submit(cx, why, bio);
+        let end = at.page + u32::try_from(pages.len()).unwrap_or(0);
+        let Journal { running, committing, .. } = &mut self.journal;
+        for txn in [running, committing].into_iter().flatten() {
+            txn.fly(ino, at.page, end, id);
+        }
         if let Some(node) = self.node_mut(ino) {
             node.io += 1;
+            if at.unwritten {
+                node.flying.add(at.page, end);
+            }
+            if let Some(cut) = node.cut.as_mut().filter(|cut| (at.page..end).contains(&cut.page)) {
+                cut.flying = true;
+            }
         }
     }
 
@@ -344,11 +391,19 @@ impl Ext4 {
         let mut at = 0;
         while at < pages.len() {
             let (extent, count) = match self.placed_run(ino, &pages[at..]) {
+                (Some(extent), count) if extent.unwritten && !self.dioread_nolock() => {
+                    let end = extent.page + u32::try_from(count).unwrap_or(0);
+                    self.write_unwritten(cx, ino, extent.page, end);
+                    (Some(Extent { unwritten: false, ..extent }), count)
+                }
                 // Others came first: it has a place now.
                 (Some(extent), count) => (Some(extent), count),
                 (None, count) => {
                     let most = u32::try_from(count).unwrap_or(u32::MAX);
                     let given = self.give(cx, op, ino, pages[at].0, most, unwritten);
+                    if let Some((_, count)) = given.filter(|_| !self.dioread_nolock()) {
+                        self.order(cx, ino, pages[at].0, pages[at].0 + count);
+                    }
                     let len = given.map_or(count, |(_, count)| count as usize);
                     (given.map(|(extent, _)| extent), len)
                 }
@@ -361,9 +416,6 @@ impl Ext4 {
                 self.written(cx, ino, lost, Err(Errno::Nospc));
                 continue;
             };
-            if !self.dioread_nolock() {
-                self.order(cx, ino, extent.page, extent.page + extent.count);
-            }
             self.submit_data(cx, (op, task, fail), ino, run, extent);
         }
         self.fit_extents(cx, ino);
@@ -418,16 +470,19 @@ impl Ext4 {
         let end = pages.last().map_or(page, |(last, _)| last + 1);
         if let Some(node) = self.node_mut(ino) {
             node.io -= 1;
-            let clears =
-                |cut: &super::node::Cut| cut.from <= bio && (page..end).contains(&cut.page);
-            if result.is_ok() && node.cut.as_ref().is_some_and(clears) {
+            if convert && result.is_err() {
+                node.flying.remove(page, end);
+            }
+            let has = |cut: &Cut| cut.from <= bio && (page..end).contains(&cut.page);
+            if node.cut.as_ref().is_some_and(has) {
                 node.cut = None;
             }
         }
-        let journal = &mut self.journal;
-        for txn in [&mut journal.running, &mut journal.committing].into_iter().flatten() {
+        let Journal { running, committing, .. } = &mut self.journal;
+        for txn in [running, committing].into_iter().flatten() {
             txn.written(ino, page, end, bio);
         }
+        self.stirred = true;
         match result {
             Ok(()) if convert => self.work(cx, Work::Convert { ino, page, op, pages }),
             result => self.written(cx, ino, pages, result),
@@ -453,6 +508,7 @@ impl Ext4 {
             self.touch_extents(cx, ino);
             if let Some(node) = self.node_mut(ino) {
                 extents::convert(&mut node.disk.extents, page, count);
+                node.flying.remove(page, page + count);
                 (node.sync_tid, node.data_tid) = (tid, tid);
             }
             self.fit_extents(cx, ino);
@@ -488,6 +544,22 @@ impl Ext4 {
             self.write_pages(cx, write);
             cx.send(Msg::Block(BlockReq::Unplug(task)));
         }
+    }
+
+    /// Pages that wait and lie behind a new end, or hold it, need not be written: the page cache
+    /// has others in their place, or none.
+    pub(super) fn forget_waiting(&mut self, cx: &mut Cx, ino: Ino, len: u64) {
+        let mut gone = self.list();
+        let waiting = self.waiting.iter_mut().filter_map(|(_, work)| match work {
+            Work::Place(write) => Some(write),
+            _ => None,
+        });
+        for write in waiting.chain(&mut self.held).filter(|write| write.ino == ino) {
+            let keeps = write.pages.partition_point(|(page, _)| *page < page_of(len));
+            gone.extend(write.pages.drain(keeps..));
+            write.size = write.size.min(len);
+        }
+        self.written(cx, ino, gone, Ok(()));
     }
 
     /// Pages of a write join the running transaction themselves, in `data=journal`.

@@ -160,7 +160,9 @@ impl PageCache {
                     continue;
                 }
                 Some((_, way)) if way != 0 && way != seq => continue,
-                Some((at, _)) => drop(job.redo.swap_remove(at)),
+                Some((at, _)) => {
+                    job.redo.swap_remove(at);
+                }
                 None if seq > job.mark => continue,
                 None => {}
             }

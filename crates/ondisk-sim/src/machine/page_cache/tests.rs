@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::{BTreeMap, VecDeque};
 
 use ondisk_fs::BLOCK;
@@ -16,6 +14,7 @@ use crate::machine::message::{Cargo, Done, FsReq, Msg, PagesDone, PagesReq, Sync
 
 mod calls;
 mod clock;
+mod machine;
 mod property;
 
 const F: Ino = Ino(11);

@@ -11,6 +11,7 @@ use super::cells::Run;
 use super::derive::{Change, Derived};
 use super::json::{digits, number, quote};
 use super::{EVERY, Header, VERSION, words};
+use crate::machine::Sim;
 use crate::machine::arena::{Arena, Version};
 use crate::machine::event::Event;
 use crate::machine::ids::PageVer;
@@ -110,6 +111,14 @@ impl Recorder {
         self.events += 1;
         if self.events.is_multiple_of(EVERY) && self.since >= self.derived.cells.len() {
             self.key();
+        }
+    }
+
+    /// All events of a machine that were not taken yet.
+    pub fn follow(&mut self, sim: &Sim) {
+        let mut machine = sim.lock();
+        while let Some(event) = machine.event() {
+            self.event(&event, &machine.cx.arena, "");
         }
     }
 

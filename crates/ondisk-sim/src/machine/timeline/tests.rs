@@ -2,6 +2,7 @@ mod damage;
 mod golden;
 mod seeking;
 mod text;
+mod whole;
 
 use super::derive::Derived;
 use super::*;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a call was resolved to, inode or description, stays until it is done.
 
+use super::lock::Few;
 use super::{Boundary, CWD, Vfs};
 use crate::machine::Errno;
 use crate::machine::event::Nr;
@@ -18,14 +19,14 @@ pub(super) struct Pending {
     pub(super) nr: Nr,
     pub(super) job: Job,
     /// The locks that it needs, in order, the first `held` of which it has.
-    pub(super) locks: Vec<Ino>,
+    pub(super) locks: Few,
     pub(super) held: usize,
     /// How many times its locks were complete.
     pub(super) round: u8,
     /// The description that it works with.
     pub(super) file: Option<u32>,
-    /// The inode that it works with and that may lose its last name meanwhile.
-    pub(super) pinned: Option<Ino>,
+    /// The inodes that it works with and that may lose their last names meanwhile.
+    pub(super) pinned: Few,
     /// A description that its task is to get.
     pub(super) opened: Option<u32>,
     /// Whether the description's offset moves on with the bytes.
@@ -115,11 +116,11 @@ impl Pending {
             task,
             nr,
             job: Job::None,
-            locks: Vec::new(),
+            locks: Few::default(),
             held: 0,
             round: 0,
             file: None,
-            pinned: None,
+            pinned: Few::default(),
             opened: None,
             moves: false,
             pages: 0,

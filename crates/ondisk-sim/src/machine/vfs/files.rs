@@ -201,9 +201,10 @@ impl Vfs {
 
     /// A call works with an inode: it stays, whatever becomes of its names.
     pub(super) fn pin(&mut self, slot: u32, ino: Ino) {
-        if let Some(inode) = self.inodes.get_mut(ino) {
+        if let Some(inode) = self.inodes.get_mut(ino)
+            && self.calls[slot].pinned.add(ino)
+        {
             inode.refs += 1;
-            self.calls[slot].pinned = Some(ino);
         }
     }
 
@@ -252,10 +253,10 @@ impl Vfs {
             true if !dir.may(READ) => return Err(Errno::Acces),
             true => {}
         }
-        let stat = |(name, ino): (&Box<[u8]>, &Ino)| {
+        let names = dir.entries.iter().filter_map(|(name, ino)| {
             Some((name.clone(), self.inodes.get(*ino)?.stat(*ino)))
-        };
-        Ok(Next::Done(Reply::Names(dir.entries.iter().filter_map(stat).collect())))
+        });
+        Ok(Next::Done(Reply::Names(names.collect())))
     }
 
     /// Whether names in a directory may be changed.

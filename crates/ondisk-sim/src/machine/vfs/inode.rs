@@ -78,7 +78,7 @@ impl Inode {
 
     /// Whether nothing holds it any more.
     pub(super) fn is_gone(&self) -> bool {
-        self.links == 0 && self.refs == 0 && self.lock.is_free()
+        self.links == 0 && self.refs == 0
     }
 
     pub(super) fn is_dir(&self) -> bool {
@@ -172,7 +172,7 @@ impl Inodes {
         self.get(ino).filter(|inode| inode.links > 0).ok_or(Errno::Noent)
     }
 
-    /// The lock of an inode. One that is gone has no holder.
+    /// The lock of an inode that somebody has pinned, or the one of all renames.
     pub(super) fn lock(&mut self, ino: Ino) -> &mut Lock {
         match self.all.get_mut(ino.index()).and_then(Option::as_deref_mut) {
             Some(inode) => &mut inode.lock,

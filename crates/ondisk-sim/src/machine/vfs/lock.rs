@@ -17,9 +17,30 @@ pub(super) struct Lock {
     waiting: VecDeque<u32>,
 }
 
-impl Lock {
-    pub(super) fn is_free(&self) -> bool {
-        !self.taken
+/// The most inodes that a call names: the lock of all renames, two directories, and what two
+/// names stand for.
+const MOST: usize = 5;
+
+/// A few inodes, each once, in the order in which they came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Few {
+    list: [Ino; MOST],
+    len: usize,
+}
+
+impl Few {
+    pub(super) fn all(&self) -> &[Ino] {
+        &self.list[..self.len]
+    }
+
+    /// One more, unless it is there.
+    pub(super) fn add(&mut self, ino: Ino) -> bool {
+        let new = !self.all().contains(&ino) && self.len < MOST;
+        if new {
+            self.list[self.len] = ino;
+            self.len += 1;
+        }
+        new
     }
 }
 
@@ -28,7 +49,7 @@ impl Vfs {
     pub(super) fn acquire(&mut self, cx: &mut Cx, slot: u32) {
         loop {
             let call = &mut self.calls[slot];
-            let Some(ino) = call.locks.get(call.held).copied() else { break };
+            let Some(ino) = call.locks.all().get(call.held).copied() else { break };
             let lock = self.inodes.lock(ino);
             if lock.taken {
                 lock.waiting.push_back(slot);
@@ -46,29 +67,29 @@ impl Vfs {
     /// An inode that lost its last name meanwhile is gone when nobody else wants it.
     pub(super) fn release(&mut self, cx: &mut Cx, slot: u32) {
         let call = &mut self.calls[slot];
-        let (mut locks, held) = (std::mem::take(&mut call.locks), std::mem::take(&mut call.held));
+        let (locks, held) = (std::mem::take(&mut call.locks), std::mem::take(&mut call.held));
         call.round = 0;
-        for ino in locks.drain(..).take(held) {
-            let lock = self.inodes.lock(ino);
-            match lock.waiting.pop_front() {
-                Some(next) => {
-                    self.calls[next].held += 1;
-                    self.ready.push_back(next);
-                }
-                None => {
-                    lock.taken = false;
-                    self.forget(cx, ino);
+        for (at, ino) in locks.all().iter().enumerate() {
+            let lock = self.inodes.lock(*ino);
+            if at < held {
+                match lock.waiting.pop_front() {
+                    Some(next) => {
+                        self.calls[next].held += 1;
+                        self.ready.push_back(next);
+                    }
+                    None => lock.taken = false,
                 }
             }
+            self.unpin(cx, *ino);
         }
-        self.calls[slot].locks = locks;
     }
 
-    /// A call needs one more lock, unless it has named it already.
+    /// A call needs one more lock, unless it has named it already. Its inode stays for as long.
     pub(super) fn want(&mut self, slot: u32, ino: Ino) {
-        let call = &mut self.calls[slot];
-        if !call.locks.contains(&ino) {
-            call.locks.push(ino);
+        if self.calls[slot].locks.add(ino)
+            && let Some(inode) = self.inodes.get_mut(ino)
+        {
+            inode.refs += 1;
         }
     }
 }

@@ -7,6 +7,7 @@ use super::call::{Job, Next, Renaming};
 use super::path::WRITE;
 use super::{RENAMES, Vfs};
 use crate::machine::Errno;
+use crate::machine::config::Sabotage::DirsLockedAsNamed;
 use crate::machine::ids::Ino;
 use crate::machine::layer::Cx;
 use crate::machine::message::{FsReq, Msg, Reply};
@@ -25,7 +26,10 @@ impl Vfs {
         let old = self.spot(cx, op, from, Errno::Busy)?;
         let new = self.spot(cx, op, to, Errno::Busy)?;
         let (Some(ino), there) = (old.ino, new.ino) else { return Err(Errno::Noent) };
-        self.want(slot, if old.dir == new.dir { old.dir } else { RENAMES });
+        self.pin(slot, old.dir);
+        self.pin(slot, new.dir);
+        let alone = old.dir == new.dir || self.rules.sabotage == Some(DirsLockedAsNamed);
+        self.want(slot, if alone { old.dir } else { RENAMES });
         self.calls[slot].job = Job::Rename(Box::new(Renaming {
             from: (old.dir, old.name),
             to: (new.dir, new.name),
@@ -47,7 +51,8 @@ impl Vfs {
         let round = if old == new { round + 1 } else { round };
         match round {
             1 => {
-                let first = if self.comes_first(old, new) { old } else { new };
+                let named = self.rules.sabotage == Some(DirsLockedAsNamed);
+                let first = if named || self.comes_first(old, new) { old } else { new };
                 self.want(slot, first);
                 self.want(slot, if first == old { new } else { old });
                 Ok(Next::Lock)

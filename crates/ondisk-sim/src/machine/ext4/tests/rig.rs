@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::Errno;
-use crate::machine::arena::Arena;
+use crate::machine::arena::{Arena, Marks};
 use crate::machine::config::{Config, Ext4Options, Sabotage};
 use crate::machine::digest::mix2;
 use crate::machine::event::{Event, Kind as What};
@@ -18,6 +18,8 @@ use crate::machine::message::{
     Bio, BioDone, BioWhat, BlockReq, Cargo, Done, FsReq, Kind, Msg, PagesDone, Sync, VfsDone,
 };
 use crate::ops::Image;
+use crate::ops::record::{Recorder, Running, Synced};
+use crate::ops::{self, At, SyncKind};
 
 const BLOCK: u64 = ondisk_fs::BLOCK as u64;
 
@@ -37,6 +39,29 @@ pub(super) struct File {
     pub(super) pages: BTreeMap<u32, BlockId>,
     pub(super) dirty: BTreeSet<u32>,
     flying: BTreeSet<u32>,
+}
+
+/// What is recorded when a call is answered.
+#[derive(Clone, Debug)]
+pub(super) enum Note {
+    Create(Ino, Vec<u8>, Kind),
+    Link(Ino, Ino, Vec<u8>),
+    Unlink(Ino, Vec<u8>),
+    Rename((Ino, Vec<u8>), (Ino, Vec<u8>)),
+    SetLen(Ino, u64),
+    Allocate(Ino, u64),
+    Synced(usize),
+}
+
+/// A sync of a file that is under way.
+#[derive(Clone, Debug)]
+struct Syncing {
+    ino: Ino,
+    kind: Sync,
+    /// Pages that are still to be written.
+    need: BTreeSet<u32>,
+    note: usize,
+    failed: bool,
 }
 
 /// The file system with what stands above and below it.
@@ -59,6 +84,17 @@ pub(super) struct Rig {
     /// The device fails the next write to the journal.
     pub(super) fail_log: bool,
     read: BTreeMap<(Ino, u32), BlockId>,
+    /// What was called, for the models.
+    pub(super) recorder: Recorder,
+    /// The recorder's numbers of inodes.
+    pub(super) known: BTreeMap<Ino, ops::Ino>,
+    pub(super) notes: BTreeMap<OpId, Note>,
+    running: Vec<Option<Running>>,
+    syncing: Vec<Syncing>,
+    /// At each moment before the device completes something, what was left by cuts by these.
+    pub(super) cuts: Vec<u64>,
+    pub(super) shots: Vec<(At, Image)>,
+    steps: u32,
 }
 
 impl Rig {
@@ -75,11 +111,28 @@ impl Rig {
         options: Ext4Options,
         sabotage: Option<Sabotage>,
     ) -> Result<Self, MountError> {
-        let mut rig = Self::boot(durable, &mut arena, options, sabotage)?;
-        rig.cx.arena = arena;
+        let loaded = recover(&durable, &mut arena)?;
+        let read = |lba: Lba| durable.get(&lba).copied().unwrap_or_default();
+        let base = disk::image(&loaded, &read, &mut arena)?;
+        let mut rig = Self::boot(durable, &mut arena, options, sabotage, &base)?;
         rig.run();
-        assert!(rig.tree.is_some(), "the mount comes to its end");
+        rig.learn();
         Ok(rig)
+    }
+
+    /// Which of the recorder's inodes are those of the tree.
+    fn learn(&mut self) {
+        let tree = self.tree.clone().expect("the mount comes to its end");
+        let mut left = vec![Ino::ROOT];
+        while let Some(dir) = left.pop() {
+            for (name, ino) in &tree.nodes[&dir].entries {
+                let known = self.recorder.lookup(self.known[&dir], name).unwrap();
+                self.known.insert(*ino, known);
+                if tree.nodes[ino].kind == Kind::Dir {
+                    left.push(*ino);
+                }
+            }
+        }
     }
 
     /// As [`mount`](Self::mount), with the mount still to be run.
@@ -88,6 +141,7 @@ impl Rig {
         arena: &mut Arena,
         options: Ext4Options,
         sabotage: Option<Sabotage>,
+        base: &Image,
     ) -> Result<Self, MountError> {
         let loaded = recover(&durable, arena)?;
         let config = Config { sabotage, ..Config::default() };
@@ -110,6 +164,14 @@ impl Rig {
             written: Vec::new(),
             fail_log: false,
             read: BTreeMap::new(),
+            recorder: Recorder::new(base),
+            known: BTreeMap::from([(Ino::ROOT, ops::Ino::ROOT)]),
+            notes: BTreeMap::new(),
+            running: Vec::new(),
+            syncing: Vec::new(),
+            cuts: Vec::new(),
+            shots: Vec::new(),
+            steps: 0,
         };
         rig.cx.send(Msg::Fs(FsReq::Mount(Box::new(loaded))));
         Ok(rig)
@@ -128,6 +190,7 @@ impl Rig {
             self.cx.because(crate::machine::ids::EventId(0));
             self.fs.tick(&mut self.cx);
         } else if let Some(at) = self.next_bio() {
+            self.shoot();
             self.cx.now = self.cx.now + Ns(50_000);
             self.complete(at);
         } else {
@@ -135,6 +198,25 @@ impl Rig {
         }
         self.events.extend(self.cx.events.drain(..));
         true
+    }
+
+    /// Takes down what cuts would leave now, and forgets contents that nobody holds.
+    fn shoot(&mut self) {
+        for seed in self.cuts.clone() {
+            let image = self.image(seed).unwrap();
+            self.shots.push((self.recorder.here(), image));
+        }
+        self.steps += 1;
+        if self.steps % 16 == 0 {
+            let mut marks = Marks::default();
+            self.fs.marks(&mut marks);
+            self.durable.values().for_each(|content| marks.hold(*content));
+            let given = self.given.iter().flat_map(|given| &given.bio.cargo);
+            given.for_each(|cargo| marks.hold(cargo.content));
+            let pages = self.files.values().flat_map(|file| file.pages.values());
+            pages.chain(self.read.values()).for_each(|content| marks.hold(*content));
+            self.cx.arena.sweep(&marks);
+        }
     }
 
     /// Runs until nothing is under way.
@@ -184,6 +266,7 @@ impl Rig {
                     }
                     _ => None,
                 });
+                self.note(op, result);
                 self.answers.insert(op, result);
             }
             Msg::PagesDone(done) => self.pages_done(done),
@@ -194,21 +277,106 @@ impl Rig {
     fn pages_done(&mut self, done: PagesDone) {
         match done {
             PagesDone::Ready { op, result } | PagesDone::Done { op, result } => {
+                self.note(op, result.map(|()| None));
                 self.answers.insert(op, result.map(|()| None));
             }
-            PagesDone::Written { ino, mut pages, result } => {
-                self.written.push((ino, result));
-                if let Some(file) = self.files.get_mut(&ino) {
-                    pages.iter().for_each(|(page, _)| {
-                        file.flying.remove(page);
-                    });
-                }
-                pages.clear();
-            }
+            PagesDone::Written { ino, pages, result } => self.arrived(ino, &pages, result),
             PagesDone::Start { ino } => self.start(OpId(0), TaskId::KERNEL, ino, None),
             PagesDone::Page { ino, page, result } => {
                 self.read.insert((ino, page), result.unwrap());
             }
+        }
+    }
+
+    /// Pages came back.
+    fn arrived(&mut self, ino: Ino, pages: &[(u32, Cargo)], result: Result<(), Errno>) {
+        self.written.push((ino, result));
+        let Some(file) = self.files.get_mut(&ino) else { return };
+        for (page, _) in pages {
+            file.flying.remove(page);
+        }
+        let dirty = file.dirty.clone();
+        let mut again = false;
+        for sync in self.syncing.iter_mut().filter(|sync| sync.ino == ino) {
+            for (page, _) in pages {
+                match dirty.contains(page) {
+                    true => again = true,
+                    false => drop(sync.need.remove(page)),
+                }
+            }
+            sync.failed |= result.is_err();
+        }
+        if again {
+            self.start(OpId(0), TaskId(1), ino, None);
+        }
+        self.synced_data();
+    }
+
+    /// Syncs whose pages are written go to the file system.
+    fn synced_data(&mut self) {
+        for at in (0..self.syncing.len()).rev() {
+            if !self.syncing[at].need.is_empty() {
+                continue;
+            }
+            let Syncing { ino, kind, note, failed, .. } = self.syncing.swap_remove(at);
+            let op = self.op();
+            self.notes.insert(op, Note::Synced(note));
+            match failed {
+                true => self.note(op, Err(Errno::Io)),
+                false => {
+                    self.cx.send(Msg::Fs(FsReq::Sync { op, task: TaskId(1), ino, kind }));
+                }
+            }
+        }
+    }
+
+    /// Begins to sync a file; it may go on while others are called.
+    pub(super) fn begin_sync(&mut self, ino: Ino, kind: Sync, fail: Option<Errno>) {
+        let what = match kind {
+            Sync::Data => SyncKind::Data,
+            Sync::All => SyncKind::All,
+        };
+        let note = self.called(Synced::File(self.known[&ino], what));
+        let file = &self.files[&ino];
+        let need = file.dirty.union(&file.flying).copied().collect();
+        self.syncing.push(Syncing { ino, kind, need, note, failed: false });
+        self.start(OpId(0), TaskId(1), ino, fail);
+        self.synced_data();
+    }
+
+    /// A sync is called.
+    pub(super) fn called(&mut self, what: Synced) -> usize {
+        self.running.push(Some(self.recorder.sync_called(what)));
+        self.running.len() - 1
+    }
+
+    /// A call is answered: the recorder is told.
+    fn note(&mut self, op: OpId, result: Result<Option<Ino>, Errno>) {
+        let Some(note) = self.notes.remove(&op) else { return };
+        if let Note::Synced(at) = note {
+            let Some(running) = self.running[at].take() else { return };
+            let result = result.map(drop).map_err(|_| std::io::ErrorKind::Other);
+            return self.recorder.sync_returned(running, result);
+        }
+        let (Ok(made), recorder, known) = (result, &mut self.recorder, &mut self.known) else {
+            return;
+        };
+        match note {
+            Note::Create(dir, name, kind) => {
+                let ino = match kind {
+                    Kind::Dir => recorder.mkdir(known[&dir], &name),
+                    _ => recorder.create(known[&dir], &name),
+                };
+                known.insert(made.unwrap(), ino);
+            }
+            Note::Link(ino, dir, name) => recorder.link(known[&ino], known[&dir], &name),
+            Note::Unlink(dir, name) => recorder.unlink(known[&dir], &name),
+            Note::Rename(from, to) => {
+                recorder.rename((known[&from.0], &from.1), (known[&to.0], &to.1));
+            }
+            Note::SetLen(ino, len) => recorder.set_len(known[&ino], len).unwrap(),
+            Note::Allocate(ino, len) => recorder.allocate(known[&ino], len).unwrap(),
+            Note::Synced(_) => {}
         }
     }
 
@@ -278,15 +446,22 @@ impl Rig {
     /// none of them, `u64::MAX` all.
     pub(super) fn cut(&self, seed: u64) -> BTreeMap<Lba, BlockId> {
         let mut media = self.durable.clone();
+        let kept = |nth: usize, at: usize| match seed {
+            0 => false,
+            u64::MAX => true,
+            _ => mix2(mix2(seed, nth as u64), at as u64) % 2 == 0,
+        };
         for (nth, given) in self.given.iter().enumerate() {
+            // The blocks of one that flushes come behind its FLUSH.
+            if given.bio.preflush && !given.done {
+                if !kept(nth, usize::MAX) {
+                    continue;
+                }
+                let covered = self.given.iter().filter(|given| given.done && given.covered);
+                covered.for_each(|given| put(&mut media, &given.bio));
+            }
             for (at, cargo) in given.bio.cargo.iter().enumerate() {
-                let draw = mix2(mix2(seed, nth as u64), at as u64);
-                let kept = match seed {
-                    0 => false,
-                    u64::MAX => true,
-                    _ => draw % 2 == 0,
-                };
-                if kept {
+                if kept(nth, at) {
                     media.insert(Lba(given.bio.lba.0 + u32::try_from(at).unwrap()), cargo.content);
                 }
             }
@@ -305,16 +480,23 @@ impl Rig {
 
     // Calls.
 
-    pub(super) fn ask(&mut self, req: impl FnOnce(OpId) -> FsReq) -> OpId {
+    pub(super) fn ask(&mut self, note: Option<Note>, req: impl FnOnce(OpId) -> FsReq) -> OpId {
         let op = self.op();
+        if let Some(note) = note {
+            self.notes.insert(op, note);
+        }
         let req = req(op);
         self.cx.because(crate::machine::ids::EventId(0));
         self.cx.send(Msg::Fs(req));
         op
     }
 
-    pub(super) fn call(&mut self, req: impl FnOnce(OpId) -> FsReq) -> Result<Option<Ino>, Errno> {
-        let op = self.ask(req);
+    pub(super) fn call(
+        &mut self,
+        note: Option<Note>,
+        req: impl FnOnce(OpId) -> FsReq,
+    ) -> Result<Option<Ino>, Errno> {
+        let op = self.ask(note, req);
         self.until(op)
     }
 
@@ -330,8 +512,9 @@ impl Rig {
     }
 
     pub(super) fn make(&mut self, dir: Ino, name: &str, kind: Kind) -> Result<Ino, Errno> {
-        let name = name.as_bytes().into();
-        let made = self.call(|op| FsReq::Create {
+        let name: Box<[u8]> = name.as_bytes().into();
+        let note = Note::Create(dir, name.to_vec(), kind);
+        let made = self.call(Some(note), |op| FsReq::Create {
             op,
             task: TaskId(1),
             dir,
@@ -345,9 +528,15 @@ impl Rig {
 
     pub(super) fn write(&mut self, ino: Ino, at: u64, bytes: &[u8]) -> Result<(), Errno> {
         let (len, size) = (bytes.len() as u64, self.files[&ino].size);
-        self.call(|op| FsReq::WriteBegin { op, task: TaskId(1), ino, at, len, size })?;
-        let op = OpId(self.next_op);
+        for page in [at / BLOCK, (at + len) / BLOCK, size / BLOCK] {
+            self.page(ino, u32::try_from(page).unwrap());
+        }
+        let op = self.ask(None, |op| FsReq::WriteBegin { op, task: TaskId(1), ino, at, len, size });
+        self.until(op)?;
         let pages = self.apply(ino, at, bytes);
+        if let Some(known) = self.known.get(&ino) {
+            self.recorder.write(*known, at, bytes).unwrap();
+        }
         let size = self.files[&ino].size;
         self.cx.send(Msg::Fs(FsReq::WriteEnd { op, ino, size, pages }));
         while let Some(msg) = self.cx.take() {
@@ -377,6 +566,12 @@ impl Rig {
             }
         }
         let file = self.files.get_mut(&ino).unwrap();
+        let last = u32::try_from(file.size / BLOCK).unwrap();
+        let grows = end > file.size && !file.size.is_multiple_of(BLOCK);
+        if self.journals_data && grows && u64::from(last) < first {
+            // What was cut off there in memory alone goes along.
+            pages.insert(0, (last, Cargo { content: file.pages[&last], ver: PageVer(0) }));
+        }
         file.size = file.size.max(end);
         pages
     }
@@ -399,7 +594,10 @@ impl Rig {
     /// Sends the dirty pages of a file down, without waiting.
     pub(super) fn start(&mut self, op: OpId, task: TaskId, ino: Ino, fail: Option<Errno>) {
         let Some(file) = self.files.get_mut(&ino) else { return };
-        let pages: Vec<_> = std::mem::take(&mut file.dirty)
+        let (later, now) = file.dirty.iter().partition(|page| file.flying.contains(page));
+        file.dirty = later;
+        let now: BTreeSet<u32> = now;
+        let pages: Vec<_> = now
             .into_iter()
             .map(|page| (page, Cargo { content: file.pages[&page], ver: PageVer(0) }))
             .collect();
@@ -421,7 +619,7 @@ impl Rig {
 
     pub(super) fn sync(&mut self, ino: Ino, kind: Sync) -> Result<(), Errno> {
         self.flush(ino);
-        self.call(|op| FsReq::Sync { op, task: TaskId(1), ino, kind }).map(|_| ())
+        self.call(None, |op| FsReq::Sync { op, task: TaskId(1), ino, kind }).map(|_| ())
     }
 
     pub(super) fn fsync(&mut self, ino: Ino) -> Result<(), Errno> {
@@ -433,27 +631,37 @@ impl Rig {
             assert!(self.step(), "pages do not come back");
         }
         let old = self.files[&ino].size;
+        if self.journals_data && len > old && !old.is_multiple_of(BLOCK) {
+            let last = self.bytes(ino).pop().unwrap();
+            self.write(ino, old - 1, &[last])?;
+        }
         let last = u32::try_from(len / BLOCK).unwrap();
-        if len < old && !len.is_multiple_of(BLOCK) {
-            let content = self.page(ino, last);
+        let cuts = len < old && !len.is_multiple_of(BLOCK);
+        let content = if cuts { self.page(ino, last) } else { BlockId::ZERO };
+        let note = Note::SetLen(ino, len);
+        self.call(Some(note), |op| FsReq::SetLen { op, task: TaskId(1), ino, old, len })?;
+        let file = self.files.get_mut(&ino).unwrap();
+        if cuts {
+            let content = file.pages.get(&last).copied().unwrap_or(content);
             let keep = usize::try_from(len % BLOCK).unwrap();
             let zeros = vec![0; ondisk_fs::BLOCK - keep];
-            let cut = self.cx.arena.patch(content, keep, &zeros);
-            let file = self.files.get_mut(&ino).unwrap();
-            file.pages.insert(last, cut);
-            file.dirty.insert(last);
+            file.pages.insert(last, self.cx.arena.patch(content, keep, &zeros));
+            if !self.journals_data {
+                file.dirty.insert(last);
+            }
         }
-        let file = self.files.get_mut(&ino).unwrap();
         let behind = u32::try_from(len.div_ceil(BLOCK)).unwrap();
         file.pages.retain(|page, _| *page < behind);
         file.dirty.retain(|page| *page < behind);
         file.size = len;
-        self.call(|op| FsReq::SetLen { op, task: TaskId(1), ino, old, len }).map(|_| ())
+        Ok(())
     }
 
     pub(super) fn unlink(&mut self, dir: Ino, name: &str, ino: Ino, open: bool) {
-        let name = name.as_bytes().into();
-        let gone = self.call(|op| FsReq::Unlink { op, task: TaskId(1), dir, name, ino, open });
+        let name: Box<[u8]> = name.as_bytes().into();
+        let note = Note::Unlink(dir, name.to_vec());
+        let gone =
+            self.call(Some(note), |op| FsReq::Unlink { op, task: TaskId(1), dir, name, ino, open });
         gone.unwrap();
     }
 
@@ -465,6 +673,26 @@ impl Rig {
         self.cx.send(Msg::Fs(FsReq::Free { ino }));
     }
 
+    /// Waits for the syncs of a file.
+    pub(super) fn finish(&mut self, ino: Ino) {
+        if self.syncing.iter().any(|sync| sync.ino == ino) {
+            self.run();
+        }
+    }
+
+    pub(super) fn allocate(&mut self, ino: Ino, len: u64) -> Result<(), Errno> {
+        let size = self.files[&ino].size;
+        if self.journals_data && len > size && !size.is_multiple_of(BLOCK) {
+            let last = self.bytes(ino).pop().unwrap();
+            self.write(ino, size - 1, &[last])?;
+        }
+        let note = Note::Allocate(ino, len);
+        self.call(Some(note), |op| FsReq::Allocate { op, task: TaskId(1), ino, len })?;
+        let file = self.files.get_mut(&ino).unwrap();
+        file.size = file.size.max(len);
+        Ok(())
+    }
+
     pub(super) fn rename(
         &mut self,
         from: (Ino, &str),
@@ -472,10 +700,13 @@ impl Rig {
         ino: Ino,
         replaced: Option<Ino>,
     ) -> Result<(), Errno> {
-        let from = (from.0, from.1.as_bytes().into());
-        let to = (to.0, to.1.as_bytes().into());
+        let from: (Ino, Box<[u8]>) = (from.0, from.1.as_bytes().into());
+        let to: (Ino, Box<[u8]>) = (to.0, to.1.as_bytes().into());
         let replaced = replaced.map(|ino| (ino, true));
-        self.call(|op| FsReq::Rename { op, task: TaskId(1), from, to, ino, replaced }).map(|_| ())
+        let plain = |(dir, name): &(Ino, Box<[u8]>)| (*dir, name.to_vec());
+        let note = Note::Rename(plain(&from), plain(&to));
+        self.call(Some(note), |op| FsReq::Rename { op, task: TaskId(1), from, to, ino, replaced })
+            .map(|_| ())
     }
 
     /// The bytes of a file as programs see them.

@@ -105,7 +105,7 @@ impl Rig {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
     fn reads_show_what_was_written_and_syncs_bring_it_down(hold: bool, ops in ops()) {
