@@ -76,8 +76,6 @@ pub struct Vfs {
     faults: Vec<Ordered>,
     /// What is left to walk of a path.
     walk: Vec<u8>,
-    /// Lists of locks, used again.
-    lists: Vec<Vec<Ino>>,
 }
 
 impl Vfs {
@@ -153,10 +151,7 @@ impl Vfs {
     /// A call returns.
     fn ret(&mut self, cx: &mut Cx, slot: u32) {
         let Some(call) = self.calls.remove(slot) else { return };
-        let Pending { op, task, nr, dead, reason, locks, .. } = call;
-        if locks.capacity() > 0 {
-            self.lists.push(locks);
-        }
+        let Pending { op, task, nr, dead, reason, .. } = call;
         cx.because(reason);
         let mut result = call.result.unwrap_or(Err(Errno::Io));
         if let Some(file) = call.opened {
@@ -201,8 +196,7 @@ impl Layer for Vfs {
         };
         let kind = Kind::Call { task, nr, fd, a, b };
         let reason = cx.event(Number::Vfs, op, PageVer(0), kind);
-        let locks = self.lists.pop().unwrap_or_default();
-        let slot = self.calls.insert(Pending { locks, ..Pending::new(op, task, nr, reason) });
+        let slot = self.calls.insert(Pending::new(op, task, nr, reason));
         self.ops.push((op, slot));
         let next = self.start(cx, slot, what);
         self.go(cx, slot, next);
