@@ -8,8 +8,11 @@ mod deaths;
 mod events;
 mod input;
 mod judge;
+mod names;
+mod picture;
 mod played;
 mod screen;
+mod step;
 mod wrap;
 
 use std::path::PathBuf;
@@ -64,6 +67,9 @@ pub(crate) struct Args {
     /// Write all that moved, event by event, to a file (docs/format/timeline.md)
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// Go through the run by key: each event, both ways, with the layers drawn
+    #[arg(long, conflicts_with_all = ["json", "death"])]
+    step: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -86,6 +92,9 @@ fn model(name: &str) -> Result<Model, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    if args.step {
+        step::check_terminal()?;
+    }
     let source = input::read(&args.script)?;
     let script = input::parse(&source)?;
     let played = played(args, &source, &script)?;
@@ -96,12 +105,20 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         played,
     });
     let asked = (&source, &script);
-    let told = Told::of(asked, &args.config, &args.model, args.death(), machine.as_ref())?;
+    let mut told = Told::of(asked, &args.config, &args.model, args.death(), machine.as_ref())?;
+    let paint = Paint::for_stdout();
+    if let Some(machine) = &machine {
+        if args.step {
+            step::run(machine, &told.named, paint)?;
+            return Ok(Exit::Fine);
+        }
+        told.picture = machine.picture(args.death(), paint)?;
+    }
     let mut out = Out::new();
     if args.json {
         out.json(&told)?;
     } else {
-        out.bytes(screen::draw(&told, Paint::for_stdout()).as_bytes())?;
+        out.bytes(screen::draw(&told, paint).as_bytes())?;
     }
     out.flush()?;
     Ok(if told.ok { Exit::Fine } else { Exit::Findings })
@@ -119,11 +136,14 @@ fn played(
         return Err(Failure::Asked(what.to_owned()));
     }
     let Some(stage) = args.config.stage() else {
-        if args.timeline.is_some() {
-            let what = format!("--timeline: {} is a set of states; nothing moves", word(fs));
-            return Err(Failure::Asked(what));
-        }
-        return Ok(None);
+        let asked = [(args.timeline.is_some(), "--timeline"), (args.step, "--step")];
+        return match asked.iter().find(|(given, _)| *given) {
+            Some((_, option)) => Err(Failure::Asked(format!(
+                "{option}: {} is a set of states, in which nothing moves",
+                word(fs)
+            ))),
+            None => Ok(None),
+        };
     };
     let asked = (&args.config, &stage);
     let played = Played::of(source, script, asked, args.timeline.as_deref())?;

@@ -4,6 +4,7 @@
 //! was asked for, and says on which level the run was made. What the machine itself loses is told
 //! beside it, and never mixed with what a model allows.
 
+use ondisk_sim::machine::event::{Event as Moved, Kind};
 use ondisk_sim::machine::play::{Missed, Play, Stage};
 use ondisk_sim::ops::script::{
     self, Death as ScriptDeath, Drive as ScriptDrive, FileOutcome, MayBe, Place, RelPath, Run,
@@ -17,8 +18,10 @@ use super::config::{Config, Drive, Fatal, FileSystem, When, word};
 use super::deaths::{Deaths, Dying, Own, may_be};
 use super::events::{self, Event, in_script_words};
 use super::input::{Source, cannot_run};
+use super::picture::picture;
 use super::played::Played;
 use crate::exit::Failure;
+use crate::out::Paint;
 
 /// A death that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,12 @@ pub(crate) struct Told {
     pub(crate) unmet: Vec<Unmet>,
     /// Whether every `expect` holds.
     pub(crate) ok: bool,
+    /// The files that the script names.
+    #[serde(skip)]
+    pub(crate) named: Vec<RelPath>,
+    /// What the layers hold at the death, or at the end.
+    #[serde(skip)]
+    pub(crate) picture: Vec<String>,
 }
 
 /// How far what was acknowledged had come in that moment.
@@ -201,15 +210,43 @@ impl Told {
             files,
             ok: unmet.is_empty(),
             unmet,
+            named: run.files().to_vec(),
+            picture: Vec::new(),
         })
     }
 }
 
 impl OnMachine<'_> {
     /// Dies, at one event, at all or at the end.
-    fn die(&self, how: Fatal, when: Option<When>, files: &[RelPath]) -> Result<Deaths, Failure> {
+    pub(crate) fn die(
+        &self,
+        how: Fatal,
+        when: Option<When>,
+        files: &[RelPath],
+    ) -> Result<Deaths, Failure> {
         let Self { source, script, stage, .. } = *self;
         Dying { source, script, stage, how, when, files }.all()
+    }
+
+    /// The layers at the death's event, or else at the end, just before whatever death that is.
+    pub(crate) fn picture(
+        &self,
+        death: Option<Death>,
+        paint: Paint,
+    ) -> Result<Vec<String>, Failure> {
+        let Some(reel) = &self.played.reel else { return Ok(Vec::new()) };
+        let dies = |(event, _): &&(Moved, String)| {
+            matches!(event.kind, Kind::Kill { .. } | Kind::Crash | Kind::Cut)
+        };
+        let end = reel.moved.len() - reel.moved.iter().rev().take_while(dies).count();
+        let mut timeline = reel.timeline()?;
+        timeline.seek(match death {
+            Some(Death { when: When::Event(event), .. }) => {
+                timeline.find(u64::from(event)).map_or(end, |at| at + 1)
+            }
+            _ => end,
+        });
+        Ok(picture(reel, &timeline, paint))
     }
 
     /// Which `expect` does not hold of what the machine left in the end, in any way that was tried.

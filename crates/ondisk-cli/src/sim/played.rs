@@ -11,7 +11,7 @@ use ondisk_sim::At;
 use ondisk_sim::machine::choice::First;
 use ondisk_sim::machine::event::{Event as Moved, Kind};
 use ondisk_sim::machine::play::{Play, PlayError, Stage};
-use ondisk_sim::machine::timeline::{Header, Recorder};
+use ondisk_sim::machine::timeline::{Header, Recorder, Timeline};
 use ondisk_sim::machine::{Death, Errno, Sim};
 use ondisk_sim::ops::Image;
 use ondisk_sim::ops::script::Script;
@@ -74,6 +74,25 @@ pub(crate) fn go(
         if !play.turn() {
             return Ok(());
         }
+    }
+}
+
+impl Played {
+    /// What is drawn.
+    pub(crate) fn reel(&self) -> Result<&Reel, Failure> {
+        let too_long = || {
+            let what = format!("the run has {} events: more than {DRAWN} are not drawn", self.last);
+            Failure::Asked(what)
+        };
+        self.reel.as_ref().ok_or_else(too_long)
+    }
+}
+
+impl Reel {
+    /// The timeline, at its beginning.
+    pub(crate) fn timeline(&self) -> Result<Timeline, Failure> {
+        Timeline::read(&mut self.text.as_bytes())
+            .map_err(|error| Failure::Simulated(std::io::Error::other(error.to_string())))
     }
 }
 

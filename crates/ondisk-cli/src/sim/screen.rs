@@ -23,6 +23,7 @@ pub(crate) fn draw(told: &Told, paint: Paint) -> String {
     screen.machine(told);
     screen.events(told);
     screen.notes(told);
+    screen.layers(told);
     screen.ladder(told);
     screen.verdicts(told);
     screen.files(told);
@@ -107,6 +108,15 @@ impl Screen {
         if let Some(more) = told.notes.len().checked_sub(2 * LISTED).filter(|more| *more > 0) {
             self.line(&format!("  … {more} more …"));
         }
+    }
+
+    /// The picture of the layers.
+    fn layers(&mut self, told: &Told) {
+        if told.picture.is_empty() {
+            return;
+        }
+        self.line("");
+        told.picture.iter().for_each(|line| self.line(line));
     }
 
     fn ladder(&mut self, told: &Told) {
