@@ -9,7 +9,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `names` | create, link, unlink, rename |
-//! | `write`, `resize` | places and lengths of files |
+//! | `write`, `resize`, `pages` | places and lengths of files |
 //! | `handle` | how a change joins a transaction |
 //! | `commit`, `checkpoint` | how a transaction becomes durable, and comes home |
 //! | `sync` | who waits for what |
@@ -40,6 +40,7 @@ mod mount;
 mod names;
 mod node;
 mod orphans;
+mod pages;
 mod ranges;
 mod resize;
 mod space;
@@ -113,7 +114,7 @@ enum Work {
     /// Data are written: their extent counts.
     Convert { ino: Ino, page: u32, op: OpId, pages: Vec<(u32, Cargo)> },
     /// Pages of one write that did not fit into one transaction, in `data=journal`.
-    Journal(write::Ended),
+    Journal(pages::Ended),
 }
 
 impl Ext4 {

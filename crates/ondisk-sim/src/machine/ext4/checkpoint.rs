@@ -224,5 +224,6 @@ impl Ext4 {
         (self.journal.tail, self.journal.full) = (Tail::Still, false);
         cx.event(Number::Fs, OpId(0), PageVer(0), Kind::TailMoved { from, to, block });
         self.stirred = true;
+        self.data_settled(cx);
     }
 }

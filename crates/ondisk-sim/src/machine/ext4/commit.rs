@@ -86,10 +86,10 @@ impl Ext4 {
             return;
         }
         self.turn(cx, Txn::Flush);
-        if self.is(Sabotage::OrderedDataDropped) {
-            if let Some(txn) = &mut self.journal.committing {
-                txn.ordered.clear();
-            }
+        if self.is(Sabotage::OrderedDataDropped)
+            && let Some(txn) = &mut self.journal.committing
+        {
+            txn.ordered.clear();
         }
         let mut at = 0;
         while let Some(Ordered { ino, flying, .. }) = self.ordered(at) {
@@ -120,8 +120,17 @@ impl Ext4 {
 
     /// Ordered data came down: once all did, the log is written.
     pub(super) fn data_settled(&mut self, cx: &mut Cx) {
-        let flushing = self.journal.committing.as_ref();
-        if flushing.is_some_and(|txn| txn.state == Txn::Flush && txn.ordered.is_empty()) {
+        let Some(txn) = &self.journal.committing else { return };
+        if txn.state != Txn::Flush || !txn.ordered.is_empty() || self.journal.aborted {
+            return;
+        }
+        // Who joined it saw to it that there is room, as far as that can be known before.
+        let needed = txn.ring_blocks(0);
+        if needed < self.journal.on_media.ring() && needed > self.journal.room() {
+            self.make_room(cx);
+        } else if needed > self.journal.room() {
+            self.abort(cx);
+        } else {
             self.write_log(cx);
         }
     }

@@ -42,6 +42,7 @@ impl Ext4 {
         // Of the one that commits what it still has to write.
         let before = match &self.journal.committing {
             Some(txn) if txn.log.is_none() => txn.ring_blocks(0),
+            Some(txn) if txn.state < Txn::Record => 1,
             _ => 0,
         };
         let fits = needed.min((self.journal.on_media.ring() - 1).saturating_sub(before)) + before;

@@ -147,8 +147,10 @@ impl Ext4 {
         let tid = self.journal.join(cx.now).tid;
         let is_journalled = self.journals_data();
         let Some(node) = self.node_mut(ino) else { return };
-        let is_on_media = node.extent(page).is_some_and(|extent| !extent.unwritten);
-        if len % BLOCK == 0 || !is_on_media || is_journalled {
+        // A page on its way will be there with what it had before.
+        let flies = node.flying.within(page, page + 1) > 0;
+        let is_on_media = node.extent(page).is_some_and(|extent| !extent.unwritten || flies);
+        if len.is_multiple_of(BLOCK) || !is_on_media || is_journalled {
             if node.cut.is_some_and(|cut| cut.page >= page) {
                 node.cut = None;
             }

@@ -297,6 +297,7 @@ pub(super) struct Journal {
     pub(super) late: Vec<(Lba, u32)>,
     /// A write failed: nothing is written any more.
     pub(super) aborted: bool,
+    #[expect(clippy::vec_box, reason = "it is handed on from place to place, and not copied")]
     spare: Vec<Box<Transaction>>,
 }
 
@@ -316,10 +317,8 @@ impl Journal {
     /// The transaction that a handle joins.
     pub(super) fn join(&mut self, now: Ns) -> &mut Transaction {
         let locked = self.committing.as_ref().is_some_and(|txn| txn.state == Txn::Locked);
-        if locked {
-            if let Some(txn) = &mut self.committing {
-                return txn;
-            }
+        if locked && let Some(txn) = &mut self.committing {
+            return txn;
         }
         let (next, spare) = (&mut self.next, &mut self.spare);
         self.running.get_or_insert_with(|| {

@@ -7,14 +7,15 @@
 use super::bios::{self, Why};
 use super::disk::Extent;
 use super::node::{Cut, Node};
-use super::txn::{Journal, Meta, Ordered};
+use super::pages::Ended;
+use super::txn::{Journal, Ordered};
 use super::{Ext4, Work, extents, lba_at, page_of, pages_of};
 use crate::machine::Errno;
 use crate::machine::config::{DataMode, Sabotage};
 use crate::machine::event::{HandleFor, Kind, Layer as Number};
-use crate::machine::ids::{BioId, BlockId, Ino, Lba, Ns, OpId, PageVer, TaskId, Tid};
+use crate::machine::ids::{BioId, Ino, Ns, OpId, PageVer, TaskId, Tid};
 use crate::machine::layer::Cx;
-use crate::machine::message::{Bio, BioWhat, BlockReq, Cargo, Msg, PagesDone};
+use crate::machine::message::{Bio, BlockReq, Cargo, Msg, PagesDone};
 
 const BLOCK: u64 = ondisk_fs::BLOCK as u64;
 
@@ -39,17 +40,6 @@ pub(super) struct Begun {
     len: u64,
     /// It holds a handle.
     handle: bool,
-}
-
-/// A write whose pages go into the journal.
-#[derive(Clone, Debug)]
-pub(super) struct Ended {
-    op: OpId,
-    pub(super) ino: Ino,
-    size: u64,
-    pub(super) pages: Vec<(u32, Cargo)>,
-    /// How many of them are there.
-    from: usize,
 }
 
 impl Ext4 {
@@ -187,9 +177,6 @@ impl Ext4 {
         if !self.options.delalloc || self.journals_data() {
             return end.max(node.disk.size);
         }
-        if end <= node.size {
-            return node.disk.size;
-        }
         let (from, to) = (page_of(at), pages_of(end));
         let first = node.disk.extents.partition_point(|extent| extent.page + extent.count <= from);
         let placed = node.disk.extents[first..].iter().take_while(|extent| extent.page < to);
@@ -201,7 +188,9 @@ impl Ext4 {
                 true => node.flying.end_within(extent.page.max(from), last).unwrap_or(behind),
             };
         }
-        node.disk.size.max(end.min(u64::from(behind) * BLOCK))
+        // Up to there it is only a length if the file gets longer by it.
+        let length = end.min(u64::from(behind) * BLOCK);
+        if length > node.size { length.max(node.disk.size) } else { node.disk.size }
     }
 
     /// The bytes are in the pages: times, and the length as far as it goes at once.
@@ -293,21 +282,30 @@ impl Ext4 {
             let result = if self.journal.aborted { Err(Errno::Rofs) } else { Ok(()) };
             return self.written(cx, ino, pages, result);
         };
-        let end = pages.last().map_or(0, |(page, _)| u64::from(page + 1) * BLOCK).min(size);
-        let held = node.cut.filter(|cut| self.is_live(cut.tid));
-        if let Some(cut) = held {
-            if let Ok(at) = pages.binary_search_by_key(&cut.page, |(page, _)| *page) {
-                let one = vec![pages.remove(at)];
-                self.held.push(PageWrite { op, task, ino, pages: one, size, fail });
-                self.want(cx, cut.tid, op);
-            }
+        let (known, held) = (node.size, node.cut.filter(|cut| self.is_live(cut.tid)));
+        if size > known {
+            // The page cache does not know yet that the file was cut: it will have other pages.
+            let keeps = pages.partition_point(|(page, _)| *page < page_of(known));
+            let mut gone = self.list();
+            gone.extend(pages.drain(keeps..));
+            self.written(cx, ino, gone, Ok(()));
         }
-        let mut rest = self.list();
+        let behind = pages.last().map_or(0, |(page, _)| u64::from(page + 1) * BLOCK);
+        let end = behind.min(size).min(known);
+        if let Some(cut) = held
+            && let Ok(at) = pages.binary_search_by_key(&cut.page, |(page, _)| *page)
+        {
+            let one = vec![pages.remove(at)];
+            self.held.push(PageWrite { op, task, ino, pages: one, size, fail });
+            self.want(cx, cut.tid, op);
+        }
+        let (mut rest, mut grows) = (self.list(), false);
         let mut at = 0;
         while at < pages.len() {
             match self.placed_run(ino, &pages[at..]) {
                 (Some(extent), count) if !extent.unwritten || self.dioread_nolock() => {
                     let run = &pages[at..at + count];
+                    grows |= extent.unwritten;
                     self.submit_data(cx, (op, task, fail), ino, run, extent);
                     at += count;
                 }
@@ -318,7 +316,8 @@ impl Ext4 {
             }
         }
         self.give_back(pages);
-        let grows = self.node(ino).is_some_and(|node| end > node.disk.size);
+        // Pages that are overwritten bring no length.
+        grows &= self.node(ino).is_some_and(|node| end > node.disk.size);
         if rest.is_empty() && !grows {
             return self.give_back(rest);
         }
@@ -421,10 +420,8 @@ impl Ext4 {
         self.fit_extents(cx, ino);
         self.give_back(pages);
         self.changed(ino, tid);
-        if !unwritten {
-            if let Some(node) = self.node_mut(ino) {
-                node.data_tid = tid;
-            }
+        if !unwritten && let Some(node) = self.node_mut(ino) {
+            node.data_tid = tid;
         }
         if self.node(ino).is_some_and(|node| size > node.disk.size) {
             self.set_length(cx, ino, size, tid);
@@ -560,85 +557,5 @@ impl Ext4 {
             write.size = write.size.min(len);
         }
         self.written(cx, ino, gone, Ok(()));
-    }
-
-    /// Pages of a write join the running transaction themselves, in `data=journal`.
-    pub(super) fn journal_pages(&mut self, cx: &mut Cx, ended: Ended) {
-        let Ended { op, ino, size, pages, mut from } = ended;
-        if self.journal.aborted || self.node(ino).is_none() {
-            return self.give_back(pages);
-        }
-        let tid = self.handle(cx, op, HandleFor::Allocate, ino);
-        self.touch_extents(cx, ino);
-        let largest = self.journal.largest() as usize;
-        let mut end = 0;
-        while let Some(&(page, cargo)) = pages.get(from) {
-            let full = self.journal.join(cx.now).blocks.len() >= largest;
-            if full && end > 0 {
-                break;
-            }
-            from += 1;
-            end = u64::from(page + 1) * BLOCK;
-            let has = self.node(ino).and_then(|node| node.extent(page)).is_some();
-            if !has && self.give(cx, op, ino, page, 1, false).is_none() {
-                continue; // it was promised: only a device that is full to the last block
-            }
-            if let Some(node) = self.node_mut(ino) {
-                extents::convert(&mut node.disk.extents, page, 1);
-            }
-            let lba = self.lba_of(ino, page);
-            self.journal.join(cx.now).join(lba, Meta::Data).frozen = Some(cargo);
-        }
-        self.fit_extents(cx, ino);
-        if let Some(node) = self.node_mut(ino) {
-            (node.sync_tid, node.data_tid) = (tid, tid);
-            let end = if from == pages.len() { size } else { end.min(size) };
-            node.disk.size = node.disk.size.max(end);
-        }
-        match from == pages.len() {
-            true => self.give_back(pages),
-            false => {
-                let rest = Work::Journal(Ended { op, ino, size, pages, from });
-                self.waiting.push_front((cx.reason(), rest));
-                self.want_running(cx, op);
-            }
-        }
-    }
-
-    /// Where a page stands.
-    pub(super) fn lba_of(&self, ino: Ino, page: u32) -> Lba {
-        let extent = self.node(ino).and_then(|node| node.extent(page));
-        extent.map_or(Lba(0), |extent| lba_at(extent.lba, page - extent.page))
-    }
-
-    /// The bytes of a page.
-    pub(super) fn read_page(&mut self, cx: &mut Cx, ino: Ino, page: u32, task: TaskId) {
-        let extent = self.node(ino).and_then(|node| node.extent(page));
-        if extent.is_none_or(|extent| extent.unwritten) {
-            return self.page_read(cx, ino, page, Ok(BlockId::ZERO));
-        }
-        let lba = self.lba_of(ino, page);
-        if let Some(cargo) = self.journal.newest(lba) {
-            return self.page_read(cx, ino, page, Ok(cargo.content));
-        }
-        self.read(cx, Why::Read { ino, page }, lba, task);
-    }
-
-    pub(super) fn read(&mut self, cx: &mut Cx, why: Why, lba: Lba, task: TaskId) {
-        let mut cargo = cx.list();
-        cargo.push(Cargo::default());
-        let bio = Bio { task, what: BioWhat::Read, meta: false, ..bios::write(lba, cargo) };
-        self.submit(cx, why, bio);
-        cx.send(Msg::Block(BlockReq::Unplug(task)));
-    }
-
-    pub(super) fn page_read(
-        &mut self,
-        cx: &mut Cx,
-        ino: Ino,
-        page: u32,
-        result: Result<BlockId, Errno>,
-    ) {
-        cx.send(Msg::PagesDone(PagesDone::Page { ino, page, result }));
     }
 }

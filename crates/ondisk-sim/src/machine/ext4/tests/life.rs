@@ -92,7 +92,9 @@ impl Life {
             _ => {
                 let many = self.draw(12);
                 self.log.push(format!("{many} steps"));
-                (0..many).for_each(|_| drop(self.rig.step()));
+                for _ in 0..many {
+                    self.rig.step();
+                }
             }
         }
     }
@@ -244,10 +246,14 @@ fn live(
     let shots = std::mem::take(&mut life.rig.shots);
     let members = Membership::new(model, life.rig.recorder.history());
     for (at, image) in &shots {
-        if let Member::Refuted(refuted) = members.at(*at).contains(image) {
-            let (log, shown) = (life.log.join("\n"), runs(image));
-            return Err(format!("seed {seed}: {refuted:?} at {at:?}\n{log}\n{shown}"));
-        }
+        let wrong = match image {
+            Err(error) => error.to_string(),
+            Ok(image) => match members.at(*at).contains(image) {
+                Member::Refuted(refuted) => format!("{refuted:?}\n{}", runs(image)),
+                _ => continue,
+            },
+        };
+        return Err(format!("seed {seed} at {at:?}: {wrong}\n{}", life.log.join("\n")));
     }
     Ok(shots.len())
 }
@@ -292,4 +298,32 @@ fn in_writeback_mode_no_data_are_ordered() {
 fn through_the_journal_all_is_in_order() {
     let options = Ext4Options { data: DataMode::Journal, ..small() };
     lives(100, options, None, &model::EXT4_JOURNAL);
+}
+
+#[test]
+fn a_journal_that_is_always_full_loses_nothing() {
+    let options = Ext4Options { journal: 32, ..small() };
+    lives(300, options, None, &model::EXT4);
+}
+
+#[test]
+fn each_planted_mistake_is_noticed() {
+    let locked = Ext4Options { dioread_lock: true, ..small() };
+    let tight = Ext4Options { journal: 32, ..small() };
+    let mistakes = [
+        (Sabotage::NoFlushBeforeCommit, small(), &model::EXT4),
+        (Sabotage::OrderedDataDropped, locked, &model::EXT4_DIOREAD_LOCK),
+        (Sabotage::CommitBlockEarly, small(), &model::EXT4),
+        (Sabotage::TailMovedWithoutFlush, tight, &model::EXT4),
+        (Sabotage::FreedBlockReusedEarly, small(), &model::EXT4),
+        (Sabotage::ConvertedBeforeDone, small(), &model::EXT4),
+        (Sabotage::FsyncWithoutCommit, small(), &model::EXT4),
+        (Sabotage::CheckpointBeforeCommit, small(), &model::EXT4),
+        (Sabotage::FrozenNot, locked, &model::EXT4_DIOREAD_LOCK),
+    ];
+    for (mistake, options, model) in mistakes {
+        let noticed = (0..400).find(|seed| live(*seed, options, Some(mistake), model).is_err());
+        assert!(noticed.is_some(), "{mistake:?}");
+        println!("{mistake:?}: life {noticed:?}");
+    }
 }
