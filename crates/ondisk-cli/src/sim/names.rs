@@ -96,6 +96,17 @@ impl Names {
         }
     }
 
+    /// The calls that are in the kernel, by task; where none is, the one that was last.
+    pub(crate) fn crossing(&self) -> Vec<(u32, &Crossing)> {
+        let all = || self.calls.iter().map(|(task, call)| (*task, call));
+        let inside: Vec<_> = all().filter(|(_, call)| !call.returned).collect();
+        if inside.is_empty() {
+            all().max_by_key(|(_, call)| call.op).into_iter().collect()
+        } else {
+            inside
+        }
+    }
+
     /// The file that a buffer is in front of.
     pub(crate) fn buffer(&self, number: u32) -> String {
         let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));

@@ -106,15 +106,15 @@ impl Drawn<'_> {
     fn buffers(&self) -> Vec<String> {
         let held = self.of(Place::Buf).map(|(cell, value)| {
             let file = self.names.buffer(cell.n);
-            format!("{file}: {} in the buffer", bytes(value.ver))
+            format!("{file}: {} in the buffer", number(value.ver, "byte"))
         });
         held.collect()
     }
 
     /// The line between user and kernel, with the calls that cross it.
     fn boundary(&self, reel: &Reel) -> String {
-        let calls = self.names.calls.iter().map(|(of, call)| {
-            let who = if reel.tasks.len() > 1 { task(reel, *of) } else { "" };
+        let calls = self.names.crossing().into_iter().map(|(of, call)| {
+            let who = if reel.tasks.len() > 1 { task(reel, of) } else { "" };
             let space = if who.is_empty() { "" } else { " " };
             let sign = if call.returned { "^" } else { "v" };
             format!("{who}{space}{} {sign}", call.words)
@@ -164,7 +164,8 @@ impl Drawn<'_> {
                 other => other,
             };
             let (changes, blocks) = self.names.transaction(cell.n);
-            format!("transaction {}: {state} ({changes} changes, {blocks} blocks)", cell.n)
+            let changes = number(changes, "change");
+            format!("transaction {}: {state} ({changes}, {})", cell.n, number(blocks, "block"))
         });
         told.collect()
     }
@@ -179,8 +180,7 @@ impl Drawn<'_> {
                         Cmd::WriteFua => "write FUA",
                         Cmd::Write | Cmd::Flush => "write",
                     };
-                    let blocks = if *count == 1 { "block" } else { "blocks" };
-                    (*slot, format!("{cmd} {count} {blocks} at {lba}"))
+                    (*slot, format!("{cmd} {} at {lba}", number(*count, "block")))
                 }
                 None => (0, "write".to_owned()),
             };
@@ -230,6 +230,7 @@ fn counts(cells: &[(Cell, Value)], states: &[(&str, &str)]) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-fn bytes(count: u32) -> String {
-    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
+fn number(count: u32, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }

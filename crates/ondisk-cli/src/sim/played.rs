@@ -229,6 +229,7 @@ impl Calls {
     /// Takes an event in; its words, where it has better ones than its own.
     fn event(&mut self, play: &Play, event: &Moved) -> String {
         let begun = |what: String| {
+            let what = format!("{}{what}", caller(play, &event.kind));
             let (i, t) = (event.id.0, Some(event.at.0));
             Event { i, from: i, t, what, at: At(0) }
         };
@@ -250,11 +251,13 @@ impl Calls {
                 let (_, at) = self.running.swap_remove(at);
                 let Some(call) = self.all.get_mut(at) else { return String::new() };
                 (call.i, call.t) = (event.id.0, Some(event.at.0));
-                match self.errno.take().filter(|errno| errno.number() == -value) {
-                    Some(errno) => call.what.push_str(&format!(" = {errno}")),
-                    None => call.what.push_str(&format!(" = {value}")),
-                }
-                call.what.clone()
+                let mut answer = match self.errno.take().filter(|errno| errno.number() == -value) {
+                    Some(errno) => format!(" = {errno}"),
+                    None => format!(" = {value}"),
+                };
+                call.what.push_str(&answer);
+                answer.insert_str(0, play.says(event.op).unwrap_or_default());
+                answer
             }
             Kind::Ack { text, .. } => {
                 let claim = play.claims().get(text as usize);
@@ -285,6 +288,14 @@ impl Calls {
         }
         self.all
     }
+}
+
+/// Who makes a call or an acknowledgement, where there are several.
+fn caller(play: &Play, kind: &Kind) -> String {
+    let (Kind::Call { task, .. } | Kind::Ack { task, .. }) = kind else { return String::new() };
+    let tasks = play.tasks();
+    let name = task.index().checked_sub(1).and_then(|at| tasks.get(at));
+    name.filter(|_| tasks.len() > 1).map_or_else(String::new, |name| format!("@{name} "))
 }
 
 /// How far the bytes of each acknowledgement had come when it was made.

@@ -211,14 +211,15 @@ impl Screen {
     /// What the machine itself did with an acknowledgement.
     fn own(&mut self, own: Option<&Own>) {
         let Some(own) = own else { return };
-        let every = if own.every_moment { "" } else { "; not at every moment" };
+        let Own { lost, deaths, losses, .. } = own;
         let safe = match own.safe_from {
-            Some(event) if own.losses > 0 => format!("; safe from event {event} on"),
+            Some(event) if own.losses > 0 => format!(", safe from event {event} on"),
             _ => String::new(),
         };
-        let Own { deaths, losses, .. } = own;
-        let told = format!("this machine lost it in {losses} of {deaths} deaths{safe}{every}");
-        self.wrapped(&format!("    {:<11}", own.lost), &told);
+        let every = if own.every_moment { "" } else { " (not every moment was tried)" };
+        let deaths = if *deaths == 1 { "1 death".to_owned() } else { format!("{deaths} deaths") };
+        let told = format!("{lost}: lost in {losses} of {deaths}{safe}{every}");
+        self.wrapped("    this machine: ", &told);
     }
 
     fn files(&mut self, told: &Told) {

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ondisk_sim::machine::timeline::Timeline;
 use serde_json::Value;
 
-use crate::harness::{Said, command, ondisk, ondisk_reading};
+use crate::harness::{Said, Scratch, command, ondisk, ondisk_reading};
 
 const MODELS: [&str; 9] = [
     "posix",
@@ -195,16 +196,162 @@ fn a_kill_a_crash_and_a_cut_take_different_things() {
     assert_eq!(lost(&["--kill", "all", "--drive", "lies"]), "never");
 }
 
+/// The number of the event at which something was done that begins so.
+fn event(told: &Value, what: &str) -> u64 {
+    let events = told["events"].as_array().unwrap();
+    let found = events.iter().find(|event| event["what"].as_str().unwrap().starts_with(what));
+    found.unwrap_or_else(|| panic!("no {what} in {told}"))["i"].as_u64().unwrap()
+}
+
 #[test]
 fn one_event_may_be_named() {
     let script = "open f create; write f \"A\"; flush f; ack \"A\"; fsync f";
-    let told = sim(script, &["--cut", "3", "--model", "ext4"]).json();
-    assert_eq!((&told["death"], &told["at"]), (&"cut".into(), &"3".into()));
+    let at = |event: u64, args: &[&str]| {
+        let event = event.to_string();
+        let all: Vec<&str> =
+            ["--cut", &event, "--model", "ext4"].iter().chain(args).copied().collect();
+        sim(script, &all)
+    };
+    let all = sim(script, &[]).json();
+    assert_eq!(all["level"], "machine");
+    let ack = event(&all, "ack");
+    let told = at(ack, &[]).json();
+    assert_eq!((&told["death"], &told["at"]), (&"cut".into(), &ack.to_string().into()));
     assert_eq!(told["acks"][0]["lost"], "sometimes");
-    assert_eq!(told["events"][3]["what"], "fsync #3 f");
-    let before = sim(script, &["--cut", "2", "--model", "ext4"]).json();
+    assert_eq!(
+        (&told["machine"][0]["lost"], &told["files"][0]["may_be"][0]),
+        (&"always".into(), &"absent".into())
+    );
+    let stored = at(event(&all, "fsync(3) = 0"), &[]).json();
+    assert_eq!(
+        (&stored["acks"][0]["lost"], &stored["machine"][0]["lost"]),
+        (&"never".into(), &"never".into())
+    );
+    let before = at(event(&all, "openat"), &[]).json();
     assert_eq!(before["acks"].as_array().unwrap().len(), 0);
-    let _ = sim(script, &["--cut", "9"]).expect(2, &["no event 9", "1 to 4"]);
+    let last = all["last"].as_u64().unwrap();
+    for none in [0, last + 1] {
+        let _ = at(none, &[]).expect(2, &[&format!("no event {none}"), &format!("1 to {last}")]);
+    }
+    // A set of states has events of its own, calls and acknowledgements alone.
+    let told = at(3, &["--fs", "xfs"]).json();
+    assert_eq!((&told["level"], &told["last"]), (&"operations".into(), &4.into()));
+    assert_eq!(told["events"][3]["what"], "fsync #3 f");
+    let _ = at(9, &["--fs", "xfs"]).expect(2, &["no event 9", "1 to 4"]);
+}
+
+#[test]
+fn the_machine_tells_what_it_lost_beside_what_may_be_lost() {
+    let script = "open f create; write f \"A\"; flush f; ack \"early\"; fsync f; ack \"A\"";
+    let lost = |args: &[&str]| {
+        let told = sim(script, args).expect(0, &[]).json();
+        let all = told["machine"].as_array().unwrap().clone();
+        assert_eq!(all.len(), 2);
+        for row in &all {
+            let number = |field: &str| row[field].as_u64().unwrap();
+            assert!(number("deaths") > 0 && number("losses") <= number("deaths"), "{row}");
+        }
+        let safe = all[0]["safe_from"].as_u64();
+        let within = |ack: &str| event(&told, &format!("ack {ack:?}"));
+        if let Some(safe) = safe {
+            assert!(within("early") <= safe && safe <= within("A"), "{told}");
+        }
+        (all[0]["lost"].as_str().unwrap().to_owned(), all[1]["lost"].as_str().unwrap().to_owned())
+    };
+    let two = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(lost(&["--cut", "all"]), two("sometimes", "never"));
+    assert_eq!(lost(&["--crash", "all"]), two("sometimes", "never"));
+    assert_eq!(lost(&["--kill", "all"]), two("never", "never"));
+    assert_eq!(lost(&["--cut", "all", "--drive", "lies"]), two("sometimes", "sometimes"));
+    assert_eq!(lost(&["--cut", "all", "--fs", "tmpfs"]), two("always", "always"));
+    for drive in ["none", "capacitor"] {
+        assert_eq!(lost(&["--cut", "all", "--drive", drive]), two("sometimes", "never"), "{drive}");
+    }
+    for scheduler in ["mq-deadline", "bfq"] {
+        let told = lost(&["--cut", "all", "--scheduler", scheduler]);
+        assert_eq!(told, two("sometimes", "never"), "{scheduler}");
+    }
+}
+
+#[test]
+fn what_nobody_syncs_comes_down_in_its_time() {
+    let zeros =
+        |wait: &str| format!("open f create; write f \"A\"*10000; flush f; wait {wait}; cut");
+    for (wait, left) in [("1s", "absent"), ("7s", "\"\""), ("29s", "\"\""), ("45s", "\"A\"*10000")]
+    {
+        let told = sim(&zeros(wait), &[]).json();
+        let files = told["files"].as_array().unwrap();
+        let own = files.iter().find(|file| file["model"] == "this machine").unwrap();
+        assert_eq!(own["may_be"], Value::from(vec![left]), "after {wait}");
+    }
+}
+
+#[test]
+fn a_timeline_is_written_and_the_same_run_writes_the_same_bytes() {
+    let scratch = Scratch::new();
+    let write = |name: &str, args: &[&str]| {
+        let path = scratch.path().join(name);
+        let given = [
+            "sim",
+            "examples/scripts/merge_and_reorder.ondisk",
+            "--timeline",
+            path.to_str().unwrap(),
+        ];
+        let all: Vec<String> = given.iter().chain(args).map(|arg| (*arg).to_owned()).collect();
+        at_the_root(&all).fine();
+        std::fs::read(path).unwrap()
+    };
+    let bfq = ["--scheduler", "bfq"];
+    let one = write("one", &bfq);
+    assert_eq!(one, write("two", &bfq));
+    assert_ne!(one, write("three", &[]), "a canary: another machine");
+    let timeline = Timeline::read(&mut one.as_slice()).unwrap();
+    assert!(timeline.len() > 100 && timeline.header().script.contains("expect f"));
+}
+
+#[test]
+fn a_timeline_that_cannot_be_written_is_told() {
+    let script = b"open f create";
+    let scratch = Scratch::new();
+    let nowhere = scratch.path().join("no/such/dir");
+    let nowhere = nowhere.to_str().unwrap();
+    ondisk_reading(["sim", "-", "--timeline", nowhere], script)
+        .expect(2, &[nowhere, "No such file"]);
+    let states = ["sim", "-", "--fs", "xfs", "--timeline", nowhere];
+    ondisk_reading(states, script).expect(2, &["--timeline", "xfs is a set of states"]);
+    // A script that is none leaves no file.
+    let path = scratch.path().join("timeline");
+    ondisk_reading(["sim", "-", "--timeline", path.to_str().unwrap()], b"nonsense")
+        .expect(2, &["1:1"]);
+    assert!(!path.exists());
+}
+
+#[test]
+fn steps_are_for_a_terminal() {
+    for args in [&["--step"][..], &["--step", "--fs", "xfs"]] {
+        let all = ["sim", "-"].iter().chain(args).copied();
+        ondisk_reading(all, b"open f create").expect(2, &["--step", "terminal"]);
+    }
+    for other in [&["--json"][..], &["--cut", "all"]] {
+        let all = ["sim", "-", "--step"].iter().chain(other).copied();
+        ondisk_reading(all, b"open f create").expect(2, &["cannot be used with"]);
+    }
+}
+
+/// An example's `expect` lists what its machine may leave, and is the whole set under its model; or
+/// it says that it holds on the machine alone.
+#[test]
+fn what_an_example_expects_holds_on_both_levels_or_it_says_so() {
+    for (name, args) in examples() {
+        if args.iter().any(|arg| arg == "--fs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(root().join(&args[1])).unwrap();
+        let alone = text.contains("# On the machine alone:");
+        let with: Vec<String> = args.into_iter().chain(["--model".into(), "ext4".into()]).collect();
+        let Said { code, out, .. } = at_the_root(&with);
+        assert_eq!(code, Some(i32::from(alone)), "{name}\n{out}");
+    }
 }
 
 #[test]
@@ -222,9 +369,17 @@ fn without_a_death_nothing_is_judged_and_the_rungs_are_told() {
 fn an_expect_that_does_not_hold_is_exit_code_one_with_its_place() {
     let script = "open f create; write f \"A\"; flush f; fsync f; cut\nexpect f = \"B\"";
     let said = ondisk_reading(["sim", "-"], script.as_bytes()).expect(1, &[]);
-    assert!(said.out.contains("-:2:1: expected f = \"B\"; found f = \"A\" (ext4)"), "{}", said.out);
+    assert!(
+        said.out.contains("-:2:1: expected f = \"B\"; found f = \"A\" (machine)"),
+        "{}",
+        said.out
+    );
     let json = sim(script, &[]).expect(1, &[]).json();
     assert_eq!((&json["ok"], &json["unmet"][0]["line"]), (&false.into(), &2.into()));
+    let both = sim(script, &["--model", "ext4,xfs"]).expect(1, &[]).json();
+    let models: Vec<&Value> =
+        both["unmet"].as_array().unwrap().iter().map(|it| &it["model"]).collect();
+    assert_eq!(models, ["ext4", "xfs", "machine"]);
     // A loss is a result, no failure.
     let lossy = "open f create; write f \"A\"; ack \"A\"; cut";
     let _ = ondisk_reading(["sim", "-"], lossy.as_bytes()).expect(0, &[]);
