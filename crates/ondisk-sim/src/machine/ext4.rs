@@ -168,6 +168,17 @@ impl Ext4 {
         self.inodes.get_mut(ino.index())?.as_mut()
     }
 
+    /// Lists of pages come with requests and go with answers, not as many of the one as of the
+    /// other: some are kept here, the rest is anybody's.
+    fn share_lists(&mut self, cx: &mut Cx) {
+        while self.lists.len() > 4 {
+            self.lists.pop().into_iter().for_each(|list| cx.give_back_pages(list));
+        }
+        while self.lists.len() < 2 {
+            self.lists.push(cx.pages());
+        }
+    }
+
     fn list(&mut self) -> Vec<(u32, Cargo)> {
         self.lists.pop().unwrap_or_default()
     }
@@ -248,6 +259,7 @@ impl Layer for Ext4 {
 
     fn accept(&mut self, cx: &mut Cx, req: Self::Req) {
         self.now = cx.now;
+        self.share_lists(cx);
         match req {
             FsReq::Mount(loaded) => self.mount(cx, *loaded),
             FsReq::Seen { ino } => {
@@ -268,6 +280,7 @@ impl Layer for Ext4 {
 
     fn complete(&mut self, cx: &mut Cx, done: Self::Done) {
         self.now = cx.now;
+        self.share_lists(cx);
         let BioDone { id, cargo, result } = done;
         let Some(why) = self.bios.close(id) else { return cx.give_back(cargo) };
         match why {

@@ -61,6 +61,7 @@ pub struct Cx {
     /// What was called, where that is kept: the VFS tells it of each change when it is applied.
     pub history: Option<Recorder>,
     cargo: Vec<Vec<Cargo>>,
+    pages: Vec<Vec<(u32, Cargo)>>,
 }
 
 impl Cx {
@@ -79,6 +80,7 @@ impl Cx {
             watched: true,
             history: None,
             cargo: Vec::new(),
+            pages: Vec::new(),
         }
     }
 
@@ -178,6 +180,19 @@ impl Cx {
         // One that never held anything would be no better than a new one.
         if list.capacity() > 0 && self.cargo.len() < 256 {
             self.cargo.push(list);
+        }
+    }
+
+    /// An empty list for pages of a file, used again where there is one.
+    pub fn pages(&mut self) -> Vec<(u32, Cargo)> {
+        self.pages.pop().unwrap_or_default()
+    }
+
+    /// Gives a list of pages back.
+    pub fn give_back_pages(&mut self, mut list: Vec<(u32, Cargo)>) {
+        list.clear();
+        if list.capacity() > 0 && self.pages.len() < 256 {
+            self.pages.push(list);
         }
     }
 }

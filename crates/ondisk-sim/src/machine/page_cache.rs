@@ -69,8 +69,6 @@ pub struct PageCache {
     stamp: u64,
     /// When the flusher wakes.
     wake: Option<Ns>,
-    /// Lists of pages that are used again.
-    lists: Vec<Vec<(u32, Cargo)>>,
 }
 
 impl PageCache {

@@ -107,7 +107,7 @@ impl PageCache {
 
     /// The journal takes the last page with zeros behind the end.
     pub(super) fn journal_tail(&mut self, cx: &mut Cx, job: &mut Job) {
-        let mut pages = self.lists.pop().unwrap_or_default();
+        let mut pages = cx.pages();
         let (op, ino) = (job.op, job.ino);
         let file = self.file(ino);
         let (size, page) = (file.size, page_of(file.size));

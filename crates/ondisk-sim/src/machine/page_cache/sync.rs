@@ -63,7 +63,7 @@ impl PageCache {
         (first, last): (u32, u32),
         fail: Option<Errno>,
     ) -> u32 {
-        let mut pages = self.lists.pop().unwrap_or_default();
+        let mut pages = cx.pages();
         let seq = self.seq + 1;
         let file = self.file(ino);
         file.send(first, last, seq, &mut pages);
@@ -73,7 +73,7 @@ impl PageCache {
         }
         let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
         if count == 0 {
-            self.lists.push(pages);
+            cx.give_back_pages(pages);
             return 0;
         }
         self.seq = seq;
@@ -98,7 +98,7 @@ impl PageCache {
         &mut self,
         cx: &mut Cx,
         ino: Ino,
-        mut pages: Vec<(u32, Cargo)>,
+        pages: Vec<(u32, Cargo)>,
         result: Result<(), Errno>,
     ) {
         for (page, count, ver) in runs(&pages) {
@@ -117,10 +117,7 @@ impl PageCache {
         if let Err(errno) = result {
             Self::answer(cx, OpId(0), Ok(Done::WbError { ino, errno }));
         }
-        pages.clear();
-        if pages.capacity() > 0 && self.lists.len() < 64 {
-            self.lists.push(pages);
-        }
+        cx.give_back_pages(pages);
     }
 
     /// A page is not on its way any more.

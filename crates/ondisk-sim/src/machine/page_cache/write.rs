@@ -78,7 +78,7 @@ impl PageCache {
         let What::Write { at, sync, .. } = job.what else { return };
         let (op, ino, end) = (job.op, job.ino, at + bytes.len() as u64);
         let journal = self.rules.journal;
-        let mut list = if journal { self.lists.pop().unwrap_or_default() } else { Vec::new() };
+        let mut list = if journal { cx.pages() } else { Vec::new() };
         let file = self.file(ino);
         let old = page_of(file.size);
         (job.first, job.last) = (page_of(at), page_of(end - 1));

@@ -58,14 +58,15 @@ impl Vfs {
                 Ok(Next::Lock)
             }
             2 => {
-                job.ino = self.inodes.lookup(old, &job.from.1).ok_or(Errno::Noent)?;
-                job.there = self.inodes.lookup(new, &job.to.1);
-                let job = job.clone();
-                if job.there == Some(job.ino) {
+                let ino = self.inodes.lookup(old, &job.from.1).ok_or(Errno::Noent)?;
+                let there = self.inodes.lookup(new, &job.to.1);
+                (job.ino, job.there) = (ino, there);
+                if there == Some(ino) {
                     return Ok(Next::Done(Reply::Ok));
                 }
-                self.check_rename(&job)?;
-                let (ino, there) = (job.ino, job.there);
+                if let Job::Rename(job) = &self.calls[slot].job {
+                    self.check_rename(job)?;
+                }
                 let first = there.filter(|there| *there < ino);
                 for victim in [first, Some(ino), there].into_iter().flatten() {
                     self.want(slot, victim);
