@@ -24,6 +24,7 @@ pub mod layer;
 pub mod machine_fs;
 pub mod media;
 pub mod message;
+mod nfs;
 pub mod page_cache;
 pub mod play;
 pub mod sim;

@@ -19,6 +19,8 @@ pub struct Config {
     pub call: Ns,
     /// How long it takes to copy a page.
     pub copy: Ns,
+    /// How long a message takes to the server of a network file system, and back.
+    pub net: Ns,
     /// Whether a [`History`](crate::History) is kept of what was called.
     pub history: bool,
     /// A mistake planted on purpose, for tests of tests.
@@ -94,6 +96,8 @@ pub enum Sabotage {
     DirsLockedAsNamed,
     /// The bytes behind a new, smaller end stay in the last page.
     TailNotZeroed,
+    /// What a server lost when it restarted is not sent again.
+    VerifierIgnored,
 }
 
 /// What is mounted.
@@ -334,6 +338,7 @@ impl Default for Config {
             drive: DriveConfig::default(),
             call: Ns(300),
             copy: Ns(400),
+            net: Ns::US.times(100),
             history: true,
             sabotage: None,
         }

@@ -175,6 +175,23 @@ pub enum Cmd {
     Flush,
 }
 
+/// What a server is asked over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// A change of names or modes, durable when it is answered.
+    Name,
+    /// A length, or blocks: the same.
+    Length,
+    /// WRITE, unstable: it may be in the server's memory alone.
+    Write,
+    /// COMMIT: what was written is durable when it is answered.
+    Commit,
+    /// READ.
+    Read,
+    /// A file without names is not open any more.
+    Free,
+}
+
 /// What moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named after the numbers they hold: see `ids`")]
@@ -267,6 +284,10 @@ pub enum Kind {
     Replayed { tid: Tid, lba: Lba },
     /// An inode that had no name any more was freed.
     OrphanFreed { ino: Ino },
+    /// A server was asked for something over the network.
+    Asked { remote: Remote, ino: Ino, page: u32, count: u32 },
+    /// It answered.
+    Answered { remote: Remote, ino: Ino, page: u32, count: u32, ok: bool },
 }
 
 impl fmt::Display for Layer {

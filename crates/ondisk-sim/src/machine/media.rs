@@ -5,9 +5,10 @@
 use super::Death;
 use super::arena::Arena;
 use super::choice::Chooser;
-use super::config::{Config, Mount};
+use super::config::{Config, Ext4Options, Mount};
 use super::digest::Digest;
 use super::ids::{BlockId, EventId, Lba, Ns};
+use super::nfs::server::Server;
 use super::sim::Sim;
 use super::ssd::{Flash, Ssd};
 use super::whole::Machine;
@@ -35,14 +36,21 @@ pub struct Shot {
     pub(super) at: At,
     pub(super) now: Ns,
     pub(super) event: EventId,
+    /// The machine that has the drive, where that is another than the one that dies.
+    pub(super) server: Option<Box<Server>>,
 }
 
 impl Shot {
     /// What is left if this death came at this moment.
     #[must_use]
     pub fn cut(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
-        let mut arena = self.arena.clone();
-        let flash = self.ssd.left_by(how, &mut arena, chooser);
+        let synced = match how {
+            Death::Crash => self.server.as_ref().map(|server| server.synced()),
+            Death::Kill | Death::Cut => None,
+        };
+        let drive = synced.as_ref().unwrap_or(self);
+        let mut arena = drive.arena.clone();
+        let flash = drive.ssd.left_by(how, &mut arena, chooser);
         Media { config: self.config.clone(), arena, flash, base: None }
     }
 
@@ -85,7 +93,11 @@ impl Media {
         let mut arena = Arena::new();
         let blocks = match &config.mount {
             Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena)?,
-            Mount::Tmpfs | Mount::Nfs => Vec::new(),
+            Mount::Nfs => {
+                // Of the server's drive: the client has none.
+                super::ext4::disk::format(base, &Ext4Options::default(), &mut arena)?
+            }
+            Mount::Tmpfs => Vec::new(),
         };
         let flash = Flash::format(&config.drive, &blocks);
         let base = config.history.then(|| base.clone());
@@ -97,7 +109,7 @@ impl Media {
     /// # Errors
     /// What a mount would refuse.
     pub fn image(&mut self) -> Result<Image, MountError> {
-        if !matches!(self.config.mount, Mount::Ext4(_)) {
+        if self.config.mount == Mount::Tmpfs {
             return Ok(Image::new());
         }
         let Self { config, flash, arena, .. } = self;

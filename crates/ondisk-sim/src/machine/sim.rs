@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::event::{Event, Kind, Layer};
 use super::ids::{EventId, Ns, OpId, TaskId};
 use super::machine_fs::MachineFs;
-use super::media::{Media, Shot, StartError};
+use super::media::{Media, MountError, Shot, StartError};
 use super::message::{Reply, Request};
 use super::whole::Machine;
 use super::{Death, Errno};
@@ -244,6 +244,15 @@ impl Sim {
     #[must_use]
     pub fn cut(&self, how: Death, chooser: &mut dyn Chooser) -> Media {
         self.shot().cut(how, chooser)
+    }
+
+    /// The power of the server of a network file system fails, and it is switched on again; this
+    /// machine goes on. Nothing where there is no server.
+    ///
+    /// # Errors
+    /// What the server's file system refuses.
+    pub fn reboot_server(&self, chooser: &mut dyn Chooser) -> Result<(), MountError> {
+        self.lock().reboot_server(chooser)
     }
 
     /// The whole state as a number.

@@ -45,6 +45,8 @@ struct Rules {
     copy: Ns,
     /// A close after a truncate to nothing starts write-back (`auto_da_alloc`).
     close_starts: bool,
+    /// A close is a sync of what was opened to be written: of a network file system.
+    close_syncs: bool,
     sabotage: Option<Sabotage>,
 }
 
@@ -88,8 +90,10 @@ impl Vfs {
             }
             Mount::Tmpfs | Mount::Nfs => false,
         };
+        let close_syncs = config.mount == Mount::Nfs;
         let Config { call, copy, sabotage, .. } = *config;
-        Self { rules: Rules { call, copy, close_starts, sabotage }, ..Self::default() }
+        let rules = Rules { call, copy, close_starts, close_syncs, sabotage };
+        Self { rules, ..Self::default() }
     }
 
     /// Whether the file system has said what is on it.

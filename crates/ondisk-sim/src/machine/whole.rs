@@ -7,18 +7,20 @@
 //! Knows nothing of scripts and of threads: [`Sim`](super::Sim) is its front.
 
 use super::Errno;
-use super::arena::Marks;
+use super::arena::{Arena, Marks};
 use super::block::Block;
+use super::choice::Chooser;
 use super::config::{Config, Mount};
 use super::digest::Digest;
 use super::event::{Event, Kind, Layer as Number};
 use super::ext4::Ext4;
-use super::ids::{EventId, Ns, OpId, PageVer, TaskId};
+use super::ids::{EventId, Ino, Ns, OpId, PageVer, TaskId};
 use super::layer::{Cx, Layer};
 use super::media::{Media, MountError, Shot};
-use super::message::{Call, FsReq, Msg, Reply, Request, Ret};
+use super::message::{Call, FsReq, Msg, Reply, Request, Ret, VfsDone};
+use super::nfs::Nfs;
 use super::page_cache::PageCache;
-use super::ssd::Ssd;
+use super::ssd::{Flash, Ssd};
 use super::tmpfs::Tmpfs;
 use super::vfs::Vfs;
 use crate::ops::At;
@@ -29,6 +31,7 @@ use crate::ops::record::Recorder;
 enum Fs {
     Ext4(Box<Ext4>),
     Tmpfs(Tmpfs),
+    Nfs(Box<Nfs>),
 }
 
 /// Does one thing with whatever is mounted.
@@ -37,6 +40,7 @@ macro_rules! mounted {
         match $fs {
             Fs::Ext4($name) => $do,
             Fs::Tmpfs($name) => $do,
+            Fs::Nfs($name) => $do,
         }
     };
 }
@@ -56,6 +60,8 @@ pub(crate) struct Machine {
     answers: Vec<(OpId, Result<Reply, Errno>)>,
     next_op: OpId,
     marks: Marks,
+    /// Answers to who asks this machine over a network, instead of its VFS.
+    served: Option<Vec<VfsDone>>,
     /// How often the drive was told or did something.
     drive_moves: u64,
     /// Every so many moves of the drive a moment is kept; 0 keeps none.
@@ -66,15 +72,38 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine that is switched on with these media, and mounting.
     pub(super) fn boot(media: Media, seed: u64) -> Result<Self, MountError> {
+        if media.config.mount != Mount::Nfs {
+            return Self::boot_keeping(media, seed, &|_| false);
+        }
+        // The drive is the server's.
+        let flash = Flash::format(&media.config.drive, &[]);
+        let near = Media { config: media.config.clone(), arena: Arena::new(), flash, base: None };
+        let base = media.base.clone();
+        let nfs = Nfs::new(media, seed)?;
+        let mut machine = Self::boot_keeping(Media { base, ..near }, seed, &|_| false)?;
+        machine.fs = Fs::Nfs(Box::new(nfs));
+        Ok(machine)
+    }
+
+    /// The same, where inodes without names stay if somebody on another machine has them open.
+    pub(super) fn boot_keeping(
+        media: Media,
+        seed: u64,
+        in_use: &dyn Fn(Ino) -> bool,
+    ) -> Result<Self, MountError> {
         let Media { config, mut arena, flash, base } = media;
         let ssd = Ssd::new(&config.drive, flash);
         let (fs, loaded) = match &config.mount {
             Mount::Ext4(options) => {
-                let loaded = super::ext4::disk::recover_sabotaged(
+                let mut loaded = super::ext4::disk::recover_sabotaged(
                     &|lba| ssd.peek(lba),
                     &mut arena,
                     config.sabotage,
                 )?;
+                let nameless = |ino: &Ino| loaded.inode(*ino).is_some_and(|inode| inode.links == 0);
+                let kept =
+                    loaded.orphans.iter().copied().filter(|ino| nameless(ino) && in_use(*ino));
+                loaded.in_use = kept.collect();
                 (Fs::Ext4(Box::new(Ext4::new(&config, *options))), loaded)
             }
             Mount::Tmpfs | Mount::Nfs => {
@@ -95,6 +124,7 @@ impl Machine {
             answers: Vec::new(),
             next_op: OpId(1),
             marks: Marks::default(),
+            served: None,
             drive_moves: 0,
             every: 0,
             shots: Vec::new(),
@@ -192,7 +222,10 @@ impl Machine {
                 self.answers.push((op, result));
             }
             Msg::Pages(req) => self.pages.accept(cx, req),
-            Msg::VfsDone(done) => self.vfs.complete(cx, done),
+            Msg::VfsDone(done) => match &mut self.served {
+                Some(served) => served.push(done),
+                None => self.vfs.complete(cx, done),
+            },
             Msg::Fs(req) => mounted!(&mut self.fs, fs => fs.accept(cx, req)),
             Msg::PagesDone(done) => self.pages.complete(cx, done),
             Msg::Block(req) => self.block.accept(cx, req),
@@ -212,7 +245,13 @@ impl Machine {
         match ticks.iter().position(|at| at.is_some_and(|at| at <= cx.now)) {
             Some(0) => vfs.tick(cx),
             Some(1) => pages.tick(cx),
-            Some(2) => mounted!(fs, fs => fs.tick(cx)),
+            Some(2) => {
+                let before = served_moves(fs);
+                mounted!(fs, fs => fs.tick(cx));
+                if served_moves(fs) != before {
+                    self.moved_drive();
+                }
+            }
             Some(3) => block.tick(cx),
             Some(4) => {
                 ssd.tick(cx);
@@ -233,7 +272,28 @@ impl Machine {
 
     /// How often the drive was told or did something: what a death leaves changes with it alone.
     pub(super) fn drive_moves(&self) -> u64 {
-        self.drive_moves
+        match &self.fs {
+            Fs::Nfs(nfs) => nfs.server().mark(),
+            _ => self.drive_moves,
+        }
+    }
+
+    /// From here on what is done is kept for [`take_served`](Self::take_served).
+    pub(super) fn serve(&mut self) {
+        self.served = Some(Vec::new());
+    }
+
+    /// What was done since.
+    pub(super) fn take_served(&mut self) -> Vec<VfsDone> {
+        self.served.as_mut().map_or_else(Vec::new, std::mem::take)
+    }
+
+    /// The power of the server fails, and it is switched on again, where there is one.
+    pub(super) fn reboot_server(&mut self, chooser: &mut dyn Chooser) -> Result<(), MountError> {
+        match &mut self.fs {
+            Fs::Nfs(nfs) => nfs.reboot_server(self.cx.now, chooser),
+            Fs::Ext4(_) | Fs::Tmpfs(_) => Ok(()),
+        }
     }
 
     /// Uses again the contents that nobody holds.
@@ -253,10 +313,16 @@ impl Machine {
 
     /// This moment, to die at later.
     pub(super) fn shot(&self) -> Shot {
+        let server = match &self.fs {
+            Fs::Nfs(nfs) => Some(nfs.server()),
+            Fs::Ext4(_) | Fs::Tmpfs(_) => None,
+        };
+        let drive = server.map_or(self, |server| &server.machine);
         Shot {
             config: self.config.clone(),
-            arena: self.cx.arena.clone(),
-            ssd: self.ssd.clone(),
+            arena: drive.cx.arena.clone(),
+            ssd: drive.ssd.clone(),
+            server: server.cloned().map(Box::new),
             at: self.cx.history.as_ref().map_or(At(0), Recorder::here),
             now: self.cx.now,
             event: EventId(self.cx.count()),
@@ -280,6 +346,14 @@ impl Machine {
     /// The next event that was not taken.
     pub(super) fn event(&mut self) -> Option<Event> {
         self.cx.events.pop_front()
+    }
+}
+
+/// A number that moves with the drive of another machine, where that is mounted.
+fn served_moves(fs: &Fs) -> u64 {
+    match fs {
+        Fs::Nfs(nfs) => nfs.server().machine.drive_moves,
+        Fs::Ext4(_) | Fs::Tmpfs(_) => 0,
     }
 }
 

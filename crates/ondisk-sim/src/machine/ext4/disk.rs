@@ -398,6 +398,8 @@ pub struct Loaded {
     pub log: Log,
     /// The list of orphans, in its order: with links 0 to be freed, else to be cut to their size.
     pub orphans: Vec<Ino>,
+    /// Those with links 0 that somebody on another machine has open: they are not freed yet.
+    pub in_use: Vec<Ino>,
 }
 
 impl Loaded {

@@ -21,6 +21,7 @@ pub(super) struct Mounting {
     tree: Tree,
     emptied: disk::jbd::Super,
     replayed: Vec<Replayed>,
+    in_use: Vec<Ino>,
     /// Bios under way.
     left: u32,
 }
@@ -34,7 +35,8 @@ impl Mounting {
 impl Ext4 {
     pub(super) fn mount(&mut self, cx: &mut Cx, loaded: Loaded) {
         let tree = loaded.tree();
-        let Loaded { superblock, bitmap, inodes, mut dirs, replayed, log, orphans } = loaded;
+        let Loaded { superblock, bitmap, inodes, mut dirs, replayed, log, orphans, in_use } =
+            loaded;
         let emptied = log.emptied();
         self.geometry = superblock.geometry;
         self.inodes = (0..)
@@ -48,7 +50,7 @@ impl Ext4 {
         self.journal.head = emptied.start;
         self.journal.next = emptied.sequence;
         let clean = replayed.is_empty() && log.on_media == emptied;
-        self.mounting = Some(Box::new(Mounting { tree, emptied, replayed, left: 0 }));
+        self.mounting = Some(Box::new(Mounting { tree, emptied, replayed, in_use, left: 0 }));
         match clean {
             true => self.mounted(cx),
             false => self.replay(cx),
@@ -114,7 +116,7 @@ impl Ext4 {
     /// Frees orphans, and says that all is ready.
     fn mounted(&mut self, cx: &mut Cx) {
         let Some(mounting) = self.mounting.take() else { return };
-        for ino in self.orphans.clone() {
+        for ino in self.orphans.clone().into_iter().filter(|ino| !mounting.in_use.contains(ino)) {
             self.settle_orphan(cx, ino);
         }
         self.handle_done(cx);

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::machine::event::{Cmd, JBlock, Join, Kind};
+use crate::machine::event::{Cmd, JBlock, Join, Kind, Remote};
 
 /// The name of a kind.
 #[must_use]
@@ -55,6 +55,8 @@ pub fn name(kind: &Kind) -> &'static str {
         Kind::Mounted => "Mounted",
         Kind::Replayed { .. } => "Replayed",
         Kind::OrphanFreed { .. } => "OrphanFreed",
+        Kind::Asked { .. } => "Asked",
+        Kind::Answered { .. } => "Answered",
     }
 }
 
@@ -88,6 +90,11 @@ pub fn words(kind: &Kind, out: &mut dyn Write) -> fmt::Result {
             write!(out, " at {}", lba.0)
         }
         Kind::OrphanFreed { ino } => write!(out, "{}", ino.0),
+        Kind::Asked { remote, ino, page, count } => remote_words(out, remote, ino.0, page, count),
+        Kind::Answered { remote, ino, page, count, ok } => {
+            remote_words(out, remote, ino.0, page, count)?;
+            out.write_str(if ok { "" } else { " failed" })
+        }
         Kind::Kill { task } => write!(out, "task {}", task.0),
         Kind::Crash | Kind::Cut | Kind::Mounted => Ok(()),
         _ => below(kind, out),
@@ -98,6 +105,21 @@ fn pages(out: &mut dyn Write, ino: u32, page: u32, count: u32) -> fmt::Result {
     match count {
         1 => write!(out, "page {page} of {ino}"),
         _ => write!(out, "{count} pages of {ino} from {page}"),
+    }
+}
+
+/// Over the network.
+fn remote_words(
+    out: &mut dyn Write,
+    remote: Remote,
+    ino: u32,
+    page: u32,
+    count: u32,
+) -> fmt::Result {
+    write!(out, "{remote:?} ")?;
+    match count {
+        0 => write!(out, "{ino}"),
+        _ => pages(out, ino, page, count),
     }
 }
 

@@ -184,8 +184,17 @@ impl Vfs {
     pub(super) fn close(&mut self, cx: &mut Cx, slot: u32, fd: Fd) -> Result<Next, Errno> {
         let fds = self.tasks.get_mut(self.calls[slot].task.index()).ok_or(Errno::Badf)?;
         let file = fds.get_mut(fd.index()).and_then(Option::take).ok_or(Errno::Badf)?;
-        self.drop_file(cx, file);
-        Ok(Next::Done(Reply::Ok))
+        let Description { ino, write, .. } = self.files[file];
+        if !self.rules.close_syncs || !write {
+            self.drop_file(cx, file);
+            return Ok(Next::Done(Reply::Ok));
+        }
+        // Who opens it elsewhere, from here on, finds what was written (close to open).
+        let call = &mut self.calls[slot];
+        (call.job, call.file) = (Job::Sync, Some(file));
+        let (op, task, kind, fail) = (call.op, call.task, Sync::All, None);
+        cx.send(Msg::Pages(PagesReq::Fsync { op, task, ino, kind, fail }));
+        Ok(Next::Wait)
     }
 
     /// A process dies: its descriptors are closed, and its calls return to nobody.
@@ -195,6 +204,10 @@ impl Vfs {
         }
         let fds = self.tasks.get_mut(task.index()).map(std::mem::take).unwrap_or_default();
         for file in fds.into_iter().flatten() {
+            let Description { ino, write, .. } = self.files[file];
+            if self.rules.close_syncs && write {
+                cx.send(Msg::Pages(PagesReq::Start { ino }));
+            }
             self.drop_file(cx, file);
         }
     }
@@ -253,9 +266,10 @@ impl Vfs {
             true if !dir.may(READ) => return Err(Errno::Acces),
             true => {}
         }
-        let names = dir.entries.iter().filter_map(|(name, ino)| {
-            Some((name.clone(), self.inodes.get(*ino)?.stat(*ino)))
-        });
+        let names = dir
+            .entries
+            .iter()
+            .filter_map(|(name, ino)| Some((name.clone(), self.inodes.get(*ino)?.stat(*ino))));
         Ok(Next::Done(Reply::Names(names.collect())))
     }
 

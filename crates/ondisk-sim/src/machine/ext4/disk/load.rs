@@ -260,7 +260,8 @@ fn orphans(loaded: &Loaded) -> Result<Vec<Ino>, MountError> {
 
 /// All names and the inodes that have one.
 pub(super) fn tree(loaded: &Loaded) -> Tree {
-    let named = all(&loaded.inodes).filter(|(_, inode)| inode.links > 0);
+    let is_shown = |ino: &Ino, inode: &Inode| inode.links > 0 || loaded.in_use.contains(ino);
+    let named = all(&loaded.inodes).filter(|(ino, inode)| is_shown(ino, inode));
     let node = |ino: Ino, inode: &Inode| TreeNode {
         kind: inode.kind,
         size: inode.size,
