@@ -25,7 +25,7 @@ impl Ext4 {
             FsReq::Rename { ino, replaced: Some(_), .. } if self.options.auto_da_alloc => *ino,
             // Where a length waits for its data, so does one that is made by itself.
             FsReq::SetLen { ino, len, .. } | FsReq::Allocate { ino, len, .. }
-                if locked && self.node(*ino).is_some_and(|node| *len > node.size) =>
+                if locked && self.node(*ino).is_some_and(|node| *len > node.disk.size) =>
             {
                 *ino
             }
