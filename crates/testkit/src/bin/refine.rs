@@ -57,7 +57,7 @@ fn campaign(from: u64, cases: u64, jobs: u64, keep_going: bool) -> ExitCode {
     let clock = testkit::clock();
     let (next, stop) = (AtomicU64::new(from), AtomicBool::new(false));
     let total = Mutex::new((0_u64, Seen::default()));
-    let failure = Mutex::new(None);
+    let (failure, outside) = (Mutex::new(None), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
@@ -76,6 +76,7 @@ fn campaign(from: u64, cases: u64, jobs: u64, keep_going: bool) -> ExitCode {
                             }
                         }
                         Err(why) => {
+                            outside.fetch_add(1, Ordering::Relaxed);
                             if keep_going {
                                 let first = why.lines().next().unwrap_or_default();
                                 println!("case {number}: {first}");
@@ -105,8 +106,9 @@ fn campaign(from: u64, cases: u64, jobs: u64, keep_going: bool) -> ExitCode {
             ExitCode::from(1)
         }
         None => {
-            println!("0 outside");
-            ExitCode::SUCCESS
+            let outside = outside.into_inner();
+            println!("{outside} outside");
+            if outside == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }
     }
 }
