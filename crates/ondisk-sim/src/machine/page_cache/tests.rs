@@ -40,6 +40,8 @@ struct Rig {
     log: Vec<String>,
     answers: BTreeMap<OpId, Vec<Result<Done, Errno>>>,
     errors: u32,
+    /// How the next length is answered.
+    refuse: Option<Errno>,
     next: u32,
 }
 
@@ -55,6 +57,7 @@ impl Rig {
             log: Vec::new(),
             answers: BTreeMap::new(),
             errors: 0,
+            refuse: None,
             next: 1,
         }
     }
@@ -135,6 +138,9 @@ impl Rig {
             }
             FsReq::SetLen { op, ino, old, len, .. } => {
                 self.log.push(format!("length {old} {len}"));
+                if let Some(errno) = self.refuse.take() {
+                    return self.done(PagesDone::Done { op, result: Err(errno) });
+                }
                 self.grows(old, len);
                 self.len.insert(ino, len);
                 let cut = page_of(len.next_multiple_of(BLOCK as u64));
@@ -271,4 +277,19 @@ fn fresh() -> Config {
     let mut config = Config::default();
     config.cache.share = Share::Fresh;
     config
+}
+
+#[test]
+fn what_a_failed_truncation_cut_off_in_memory_is_read_again() {
+    let mut rig = Rig::plain().with(b"0123456789");
+    assert_eq!(rig.read(0, 20), b"0123456789");
+    rig.refuse = Some(Errno::Rofs);
+    let op = rig.set_len(4);
+    assert_eq!(rig.end(op), Some(Err(Errno::Rofs)));
+    assert_eq!(rig.read(0, 20).len(), 10);
+    let mut rig = Rig::plain().with(&[7; 3 * BLOCK]);
+    rig.read(0, 3 * 4096);
+    rig.refuse = Some(Errno::Rofs);
+    rig.set_len(4096);
+    assert_eq!(rig.read(0, 3 * 4096), [7; 3 * BLOCK]);
 }

@@ -240,3 +240,17 @@ fn a_digest_tells_drives_apart() {
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
 }
+
+#[test]
+fn a_flush_is_answered_though_what_it_waits_for_is_replaced() {
+    let config = DriveConfig { channels: 1, ..DriveConfig::default() };
+    let mut host = Host::new(&config);
+    let rq = host.write(Cmd::Write, 0, &[1, 2]);
+    host.wait(rq);
+    let flush = host.flush();
+    let again = host.write(Cmd::Write, 1, &[3]);
+    host.wait(again);
+    assert!(!host.is_done(flush));
+    host.wait(flush);
+    assert_eq!(value(&host.cx.arena, host.ssd.peek(Lba(1))), 3);
+}

@@ -166,3 +166,16 @@ fn the_causes_of_a_durable_page_lead_to_the_call_that_asked_for_it() {
     }
     assert!(entry.words.contains("fsync"), "{entry:?}");
 }
+
+#[test]
+fn a_kill_takes_the_buffers_of_its_task_alone() {
+    let mut events = Events::new(1);
+    for (task, file) in [(TaskId(1), 0), (TaskId(2), 1)] {
+        events.push(Layer::Buffer, Kind::Buffered { task, file, held: 3, len: 3 });
+    }
+    events.push(Layer::World, Kind::Kill { task: TaskId(1) });
+    let (mut derived, mut changes) = (Derived::default(), Vec::new());
+    events.all.iter().for_each(|event| derived.event(event, &mut changes));
+    let left: Vec<Cell> = derived.cells.iter().map(|(cell, _)| cell).collect();
+    assert_eq!(left, [Cell::one(Place::Buf, 1)]);
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::machine::event::{Kind, Nr};
-use crate::machine::message::Sync;
+use crate::machine::message::{PagesDone, Sync};
 use crate::ops::record::Recorder;
 use crate::ops::{Image, What};
 
@@ -222,4 +222,20 @@ fn the_history_has_what_was_done_and_nothing_that_failed() {
     let files: Vec<_> =
         image.files().map(|(path, bytes)| (path.to_str().unwrap(), bytes)).collect();
     assert_eq!(files, [("h", b"ab".as_slice())]);
+}
+
+#[test]
+fn a_write_that_syncs_itself_fails_with_its_sync() {
+    let mut rig = Rig::new();
+    let fd = rig.open("f", create()).unwrap();
+    rig.hold = true;
+    let bytes = b"abc".to_vec();
+    let op = rig.submit(A, Request::Write { fd, at: None, bytes, sync: Some(Sync::Data) });
+    rig.answer(0);
+    assert!(matches!(rig.held.pop_front(), Some(FsReq::Sync { .. })));
+    rig.cx.send(Msg::PagesDone(PagesDone::Done { op, result: Err(Errno::Io) }));
+    rig.run();
+    assert_eq!(rig.rets.remove(&op), Some(Err(Errno::Io)));
+    rig.hold = false;
+    assert_eq!(rig.cat("f"), Ok(b"abc".to_vec()), "the bytes stay in memory");
 }
