@@ -1,5 +1,6 @@
 mod calls;
 mod life;
+mod missed;
 mod rig;
 
 use rig::Rig;
