@@ -6,6 +6,9 @@
 //!
 //! Knows nothing of scripts and of threads: [`Sim`](super::Sim) is its front.
 
+#[cfg(test)]
+mod tests;
+
 use super::Errno;
 use super::arena::{Arena, Marks};
 use super::block::Block;
