@@ -98,6 +98,10 @@ pub enum Sabotage {
     TailNotZeroed,
     /// What a server lost when it restarted is not sent again.
     VerifierIgnored,
+    /// A server answers a change of names before it is durable.
+    NamesNotCommitted,
+    /// A close of a file over the network is no sync.
+    CloseWithoutCommit,
 }
 
 /// What is mounted.

@@ -90,7 +90,8 @@ impl Vfs {
             }
             Mount::Tmpfs | Mount::Nfs => false,
         };
-        let close_syncs = config.mount == Mount::Nfs;
+        let close_syncs =
+            config.mount == Mount::Nfs && config.sabotage != Some(Sabotage::CloseWithoutCommit);
         let Config { call, copy, sabotage, .. } = *config;
         let rules = Rules { call, copy, close_starts, close_syncs, sabotage };
         Self { rules, ..Self::default() }

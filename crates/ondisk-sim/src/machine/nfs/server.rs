@@ -9,7 +9,7 @@ use ondisk_fs::BLOCK;
 use super::call::What;
 use super::{Done, Errno, FsReq, Ino, OpId};
 use crate::machine::arena::Arena;
-use crate::machine::config::{Config, Ext4Options, Mount};
+use crate::machine::config::{Config, Ext4Options, Mount, Sabotage};
 use crate::machine::ids::{EventId, TaskId};
 use crate::machine::media::{Media, MountError, Shot};
 use crate::machine::message::{Msg, PagesReq, Sync};
@@ -108,7 +108,10 @@ impl Server {
     pub(super) fn start(&mut self, op: OpId, what: &What, arena: &Arena) -> Result<(), Errno> {
         let task = SERVING;
         let req = match what {
-            What::Name(req) => return Ok(self.send(Msg::Fs(asked_as(req.clone(), op)))),
+            What::Name(req) => {
+                self.send(Msg::Fs(asked_as(req.clone(), op)));
+                return Ok(());
+            }
             What::SetLen { ino, len } => PagesReq::SetLen { op, task, ino: *ino, len: *len },
             What::Allocate { ino, len } => PagesReq::Allocate { op, task, ino: *ino, len: *len },
             What::Write { fail: Some(errno), .. } => return Err(*errno),
@@ -149,6 +152,9 @@ impl Server {
                 self.know(*ino, size);
             }
             _ => return false,
+        }
+        if self.machine.config().sabotage == Some(Sabotage::NamesNotCommitted) {
+            return false;
         }
         // The transaction that has it, whatever inode it was about.
         self.send(Msg::Fs(FsReq::SyncDir { op, task: SERVING, ino: Ino::ROOT }));

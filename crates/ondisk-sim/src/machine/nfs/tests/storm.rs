@@ -25,13 +25,17 @@ fn call(sim: &Sim, what: Request, reboot: Option<(u64, u64)>) -> Result<Reply, E
     }
 }
 
+fn index(n: u64) -> usize {
+    usize::try_from(n).unwrap()
+}
+
 /// What a seed asks next.
 fn request(die: &mut impl FnMut(u64) -> u64, open: &[Fd]) -> Request {
     let names = ["a", "b", "d/a", "d/b"];
-    let (name, other) = (path(names[die(4) as usize]), path(names[die(4) as usize]));
+    let (name, other) = (path(names[index(die(4))]), path(names[index(die(4))]));
     let fd = match open.len() as u64 {
         0 => Fd(3),
-        n => open[die(n) as usize],
+        n => open[index(die(n))],
     };
     match die(12) {
         0 | 1 => {
@@ -40,7 +44,7 @@ fn request(die: &mut impl FnMut(u64) -> u64, open: &[Fd]) -> Request {
         }
         2..=5 => {
             let (at, len) = (die(20_000), 1 + die(9_000));
-            let bytes = vec![u8::try_from(1 + die(200)).unwrap(); usize::try_from(len).unwrap()];
+            let bytes = vec![u8::try_from(1 + die(200)).unwrap(); index(len)];
             Request::Write { fd, at: Some(at), bytes, sync: None }
         }
         6 => Request::SetLen { fd, len: die(20_000) },
