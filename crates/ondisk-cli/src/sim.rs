@@ -21,7 +21,7 @@ use ondisk_sim::Model;
 use ondisk_sim::machine::play::Stage;
 use ondisk_sim::ops::script::Script;
 
-use self::config::{Config, FileSystem, When, word};
+use self::config::{Config, When, word};
 use self::input::Source;
 use self::judge::{Death, OnMachine, Told};
 use self::played::Played;
@@ -29,6 +29,10 @@ use crate::exit::{Exit, Failure};
 use crate::out::{Out, Paint};
 
 /// Run a script and see what a kill, a crash or a power cut takes.
+///
+/// The script runs on a machine of six layers: the program's buffer, the VFS, the page cache, the file
+/// system, the block layer and the drive. They are drawn as they are at the death's event, or at the
+/// end.
 ///
 /// A script is a story of calls, a line each: open, write, flush, fsync, rename, ack. An ack speaks
 /// for every write before it in its task, or for the files that it names: each under its name and
@@ -42,6 +46,8 @@ Models: posix xfs btrfs strict ext4 ext4:writeback ext4:journal ext4:dioread_loc
 
 Example:
   ondisk sim examples/scripts/fsync.ondisk --cut all
+  ondisk sim examples/scripts/fsync.ondisk --cut 40
+  ondisk sim examples/scripts/fsync.ondisk --step
 
 Exit codes: 0 the script ran, whatever it lost; 1 an `expect` of it does not hold; 2 it is no
 script, or asks for what there is not.
@@ -131,10 +137,6 @@ fn played(
     script: &Script,
 ) -> Result<Option<(Stage, Played)>, Failure> {
     let fs = args.config.fs;
-    if fs == FileSystem::Nfs {
-        let what = "no set of states speaks for nfs: it is asked of its two machines alone";
-        return Err(Failure::Asked(what.to_owned()));
-    }
     let Some(stage) = args.config.stage() else {
         let asked = [(args.timeline.is_some(), "--timeline"), (args.step, "--step")];
         return match asked.iter().find(|(given, _)| *given) {

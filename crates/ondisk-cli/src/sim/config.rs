@@ -152,9 +152,8 @@ impl Config {
         let mount = match self.fs {
             FileSystem::Ext4 => parts::Mount::Ext4(self.options()),
             FileSystem::Tmpfs => parts::Mount::Tmpfs,
-            FileSystem::Nfs | FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Posix => {
-                return None;
-            }
+            FileSystem::Nfs => parts::Mount::Nfs,
+            FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Posix => return None,
         };
         let mut config = machine::Config { mount, ..machine::Config::default() };
         config.block.scheduler = match self.scheduler {

@@ -3,13 +3,14 @@
 //! Invariant: whatever is told was seen on media that a death left. What a model allows is another
 //! question: a machine shows a part of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ondisk_sim::At;
 use ondisk_sim::machine::Death as How;
 use ondisk_sim::machine::choice::{Choice, Chooser, First, Last, Seeded};
 use ondisk_sim::machine::play::{Play, Stage};
 use ondisk_sim::ops::script::{MayBe, RelPath, Script};
+use ondisk_sim::ops::verdict::Claim;
 use ondisk_sim::ops::{Image, Node};
 use serde::Serialize;
 
@@ -39,6 +40,11 @@ pub(crate) struct Own {
     pub(crate) safe_from: Option<u32>,
     /// Whether each moment after it was died at.
     pub(crate) every_moment: bool,
+    /// The first loss; empty without one.
+    pub(crate) story: String,
+    /// The files that it speaks for.
+    #[serde(skip)]
+    pub(crate) files: Vec<String>,
 }
 
 /// What was found at all deaths.
@@ -67,11 +73,13 @@ pub(crate) struct Dying<'a> {
 }
 
 /// How one acknowledgement fared so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Fared {
     deaths: u64,
     losses: u64,
     safe_from: Option<u32>,
+    /// The first loss: which file, what it was then, and at which event.
+    first: Option<(String, MayBe, u32)>,
 }
 
 impl Dying<'_> {
@@ -91,13 +99,9 @@ impl Dying<'_> {
             match self.when {
                 Some(When::Event(event)) if event > last => return Ok(Go::On),
                 Some(When::Event(_)) => {
-                    dead = Some((self.left(play), play.here()));
-                    fare(
-                        &mut fared,
-                        play,
-                        &dead.as_ref().map_or(&[][..], |(left, _)| &left.images),
-                        last,
-                    );
+                    let left = self.left(play);
+                    fare(&mut fared, play, &left.images, last);
+                    dead = Some((left, play.here()));
                     return Ok(Go::Stop);
                 }
                 Some(When::All) => {}
@@ -122,7 +126,7 @@ impl Dying<'_> {
                 (left, play.here())
             }
         };
-        let own = own(&play, &fared, stride == 1);
+        let own = own(&play, &fared, self.how, stride == 1);
         let files = self.files.iter().map(|file| (file.clone(), may_be(&left.images, file)));
         Ok(Deaths { own, files: files.collect(), exact: left.exact, images: left.images, at })
     }
@@ -208,6 +212,9 @@ fn fare(fared: &mut Vec<Fared>, play: &Play, images: &[Image], event: u32) {
     for (claim, fared) in play.claims().iter().zip(fared) {
         let lost = images.iter().filter(|image| !claim.is_in(image)).count() as u64;
         fared.deaths += images.len() as u64;
+        if fared.first.is_none() {
+            fared.first = images.iter().find_map(|image| loss(claim, image, event));
+        }
         fared.losses += lost;
         fared.safe_from = match fared.safe_from {
             _ if lost > 0 => None,
@@ -217,7 +224,13 @@ fn fare(fared: &mut Vec<Fared>, play: &Play, images: &[Image], event: u32) {
     }
 }
 
-fn own(play: &Play, fared: &[Fared], every_moment: bool) -> Vec<Own> {
+/// The first file of an acknowledgement that an image does not hold, and what is there instead.
+fn loss(claim: &Claim, image: &Image, event: u32) -> Option<(String, MayBe, u32)> {
+    let file = claim.files.iter().find(|file| !file.is_in(image))?;
+    Some((file.path.display().to_string(), node(image, &file.path), event))
+}
+
+fn own(play: &Play, fared: &[Fared], how: Fatal, every_moment: bool) -> Vec<Own> {
     let told = play.claims().iter().zip(play.said_at()).zip(fared).enumerate();
     let told = told.map(|(number, ((claim, place), fared))| Own {
         ack: String::from_utf8_lossy(&claim.text).into_owned(),
@@ -232,6 +245,15 @@ fn own(play: &Play, fared: &[Fared], every_moment: bool) -> Vec<Own> {
         losses: fared.losses,
         safe_from: fared.safe_from,
         every_moment,
+        story: fared.first.as_ref().map_or_else(String::new, |(file, is, event)| {
+            let death = match how {
+                Fatal::Kill => "killed",
+                Fatal::Crash => "crash",
+                Fatal::Cut => "cut",
+            };
+            format!("{file} is {is} ({death} at event {event})")
+        }),
+        files: claim.files.iter().map(|file| file.path.display().to_string()).collect(),
     });
     told.collect()
 }
@@ -241,14 +263,18 @@ pub(crate) fn may_be(images: &[Image], file: &RelPath) -> Vec<MayBe> {
     let path = PathBuf::from(String::from_utf8_lossy(file.as_bytes()).into_owned());
     let mut all = Vec::new();
     for image in images {
-        let one = match image.nodes.get(&path) {
-            None => MayBe::Absent,
-            Some(Node::Dir) => MayBe::Dir,
-            Some(Node::File(bytes) | Node::Symlink(bytes)) => MayBe::Is(bytes.clone()),
-        };
+        let one = node(image, &path);
         if !all.contains(&one) {
             all.push(one);
         }
     }
     all
+}
+
+fn node(image: &Image, path: &Path) -> MayBe {
+    match image.nodes.get(path) {
+        None => MayBe::Absent,
+        Some(Node::Dir) => MayBe::Dir,
+        Some(Node::File(bytes) | Node::Symlink(bytes)) => MayBe::Is(bytes.clone()),
+    }
 }

@@ -182,7 +182,7 @@ impl Told {
         };
         let judged = asked.judged(death, &events, machine)?;
         let (acks, files) = match &judged {
-            Some(judged) => (asked.acks(judged.how, judged.moments), asked.left(judged)),
+            Some(judged) => (asked.verdicts(judged), asked.left(judged)),
             None => (Vec::new(), asked.files(Fatal::Kill, asked.crashed.end)),
         };
         let mut unmet = asked.unmet(models, machine.is_some());
@@ -363,6 +363,26 @@ impl Asked<'_> {
         Ok(Some(Judged { how, moments, told, deaths: Some(deaths) }))
     }
 
+    /// The verdicts; of a file system for which no model speaks its machine's own.
+    fn verdicts(&self, judged: &Judged) -> Vec<Ack> {
+        let alone = self.config.fs == FileSystem::Nfs && judged.how != Fatal::Kill;
+        let Some(deaths) = judged.deaths.as_ref().filter(|_| alone) else {
+            return self.acks(judged.how, judged.moments);
+        };
+        let own = deaths.own.iter().map(|own| Ack {
+            ack: own.ack.clone(),
+            line: own.line,
+            number: own.number,
+            model: word(self.config.fs),
+            lost: own.lost,
+            states: own.deaths,
+            exact: false,
+            files: own.files.clone(),
+            story: own.story.clone(),
+        });
+        own.collect()
+    }
+
     /// What each file may be at the last death: what the machine leaves, and what models allow.
     fn left(&self, judged: &Judged) -> Vec<File> {
         let at = match judged.moments {
@@ -370,9 +390,12 @@ impl Asked<'_> {
             // With a death at every moment: at the last of them.
             Moments::All | Moments::Same => self.crashed.end,
         };
-        let models = self.files(judged.how, at);
+        let mut models = self.files(judged.how, at);
         let kept = judged.how == Fatal::Kill || self.config.fs == FileSystem::Tmpfs;
         let Some(deaths) = judged.deaths.as_ref().filter(|_| !kept) else { return models };
+        if self.config.model().is_none() {
+            models.clear();
+        }
         let own = deaths.files.iter().map(|(file, may_be)| File {
             file: file.to_string(),
             model: "this machine".to_owned(),
@@ -531,7 +554,8 @@ impl Asked<'_> {
         let dies = matches!(self.run.death(), Some(ScriptDeath::Cut | ScriptDeath::Crash));
         let models = match (dies, asked, &own) {
             (true, [], Some(own)) if !on_machine => std::slice::from_ref(own),
-            (true, asked, _) => asked,
+            (true, asked, Some(_)) => asked,
+            (true, _, None) => &[],
             (false, ..) if on_machine => &[],
             (false, ..) => &self.models[..1],
         };

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ondisk_sim::machine::Event as Moved;
-use ondisk_sim::machine::event::{Cmd, Kind};
+use ondisk_sim::machine::event::{Cmd, Kind, Remote};
 
 /// Names at one moment.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Names {
     pub(crate) requests: BTreeMap<u32, (Cmd, u16, u32, u32)>,
     /// By the order of their opening: the file that a buffer is in front of.
     buffers: Vec<String>,
+    /// What a server over the network was asked and did not answer: of which inode.
+    asked: Vec<(Remote, u32)>,
     inodes: BTreeMap<u32, String>,
     /// By transaction: how many changes joined, and how many blocks went to the journal.
     transactions: BTreeMap<u32, (u32, u32)>,
@@ -67,6 +69,11 @@ impl Names {
             Kind::Queued { rq, lba, count } => {
                 self.requests.insert(rq.0, (Cmd::Write, 0, lba.0, count));
             }
+            Kind::Asked { remote, ino, .. } => self.asked.push((remote, ino.0)),
+            Kind::Answered { remote, ino, .. } => {
+                let answered = self.asked.iter().position(|asked| *asked == (remote, ino.0));
+                answered.map(|at| self.asked.remove(at));
+            }
             Kind::RqDone { rq, .. } => drop(self.requests.remove(&rq.0)),
             Kind::Kill { task } => {
                 self.open.retain(|(of, _), _| *of != task.0);
@@ -75,6 +82,7 @@ impl Names {
             Kind::Crash | Kind::Cut => {
                 (self.open, self.calls) = (BTreeMap::new(), BTreeMap::new());
                 self.requests.clear();
+                self.asked.clear();
             }
             _ => {}
         }
@@ -112,6 +120,22 @@ impl Names {
         let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let file = at.and_then(|at| self.buffers.get(at));
         file.cloned().unwrap_or_else(|| format!("file {number}"))
+    }
+
+    /// What a server was asked over the network, and has not answered.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let told = self.asked.iter().map(|(remote, ino)| {
+            let what = match remote {
+                Remote::Name => return "asked the server for a change of names".to_owned(),
+                Remote::Length => "another length",
+                Remote::Write => "WRITE, unstable",
+                Remote::Commit => "COMMIT",
+                Remote::Read => "READ",
+                Remote::Free => "an end",
+            };
+            format!("asked the server for {what} of {}", self.file(*ino))
+        });
+        told.collect()
     }
 
     /// A file by its inode.

@@ -167,7 +167,7 @@ impl Drawn<'_> {
             let changes = number(changes, "change");
             format!("transaction {}: {state} ({changes}, {})", cell.n, number(blocks, "block"))
         });
-        told.collect()
+        told.chain(self.names.asked()).collect()
     }
 
     fn requests(&self) -> Vec<String> {

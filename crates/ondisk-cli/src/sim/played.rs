@@ -57,11 +57,11 @@ pub(crate) fn begin(source: &Source, script: &Script, stage: &Stage) -> Result<P
     })
 }
 
+/// What is done after each thing that happened.
+type Each<'a> = dyn FnMut(&Play, &[Moved]) -> Result<Go, Failure> + 'a;
+
 /// Goes through a run: after each thing that happened, with the events that it made.
-pub(crate) fn go(
-    play: &mut Play,
-    each: &mut dyn FnMut(&Play, &[Moved]) -> Result<Go, Failure>,
-) -> Result<(), Failure> {
+pub(crate) fn go(play: &mut Play, each: &mut Each<'_>) -> Result<(), Failure> {
     let mut events = Vec::new();
     loop {
         events.clear();
