@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Write the real files of the second act here [default: where temporary files are on a disk]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Write the timeline of the first act's whole program, a line for each thing that moved
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -74,7 +77,10 @@ struct Demo {
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let progress = Progress::new();
     let home = Home::new(args.dir.as_deref())?;
-    let lie = lie::tell()?;
+    if let Some(path) = &args.timeline {
+        lie::write_timeline(args.seed, path)?;
+    }
+    let lie = lie::tell(args.seed)?;
     let measured = price::measure(&home, &progress)?;
     let power_cuts = promise::keep(args.seed, &progress)?;
     drop(progress);

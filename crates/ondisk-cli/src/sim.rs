@@ -15,7 +15,7 @@ mod screen;
 mod step;
 mod wrap;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ondisk_sim::Model;
 use ondisk_sim::machine::play::Stage;
@@ -150,4 +150,13 @@ fn played(
     let asked = (&args.config, &stage);
     let played = Played::of(source, script, asked, args.timeline.as_deref())?;
     Ok(Some((stage, played)))
+}
+
+/// Writes the timeline of a script on the machine as it is by default.
+pub(crate) fn write_timeline(name: &str, text: &str, seed: u64, to: &Path) -> Result<(), Failure> {
+    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    let script = input::parse(&source)?;
+    let config = Config::plain(seed);
+    let stage = Stage { seed, ..Stage::default() };
+    Played::of(&source, &script, (&config, &stage), Some(to)).map(drop)
 }

@@ -1,19 +1,25 @@
-//! Act 1, *the lie*: the program that everybody copies, on the simulated disk.
+//! Act 1, *the lie*: the program that everybody copies, on the simulated machine.
 //!
-//! Invariant: what is said to be there was found there: by opening the file in every state that
-//! the death may leave, under the model of POSIX and under that of ext4.
+//! Invariant: what is said to be there was found there. The program runs on the layered machine, and
+//! the record is looked for in every state that the death may leave of this run, under the model of
+//! POSIX and under that of ext4, and in what the machine itself leaves, which ext4 must allow.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use ondisk_fs::{File, FileSystem as _};
+use ondisk_sim::machine::choice::{Chooser, First, Last, Seeded};
+use ondisk_sim::machine::config::FlushIs;
+use ondisk_sim::machine::ids::Ns;
+use ondisk_sim::machine::play::Stage;
+use ondisk_sim::machine::{Death, Play};
 use ondisk_sim::model::{EXT4, POSIX};
-use ondisk_sim::{Budget, Crash, MemFs, Model, Tally};
+use ondisk_sim::ops::script::Script;
+use ondisk_sim::{Budget, Crash, History, Image, Model, Tally};
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::sim;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +58,9 @@ pub(crate) struct Outcome {
     pub(crate) there: There,
     /// Whether ext4, as it is by default, leaves it too, and not POSIX alone.
     pub(crate) ext4: bool,
+    /// Whether the machine, an ext4 as it is by default, was seen to leave it, in this second or in
+    /// the minute after.
+    pub(crate) machine: bool,
 }
 
 /// One variant of the program, and what each death may leave of its record.
@@ -77,103 +86,122 @@ enum Until {
     FsyncDir,
 }
 
-/// What the drive does when it is told to empty its cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drive {
-    Honest,
-    /// Says `Ok` and goes on.
-    Lies,
-}
-
-const RECORD: &[u8] = b"paid 100 to Ada\n";
+const RECORD: &[u8] = b"paid 100 to Ada";
 const FILE: &str = "ledger";
+/// How long the machine goes on before it dies, at most.
+const AFTER: Ns = Ns(60_000_000_000);
+/// Seeds for what a death leaves to chance, besides nothing and everything.
+const SEEDS: u64 = 6;
 
 /// The act: each variant, killed, crashed and cut.
-pub(crate) fn tell() -> Result<Vec<Lie>, Failure> {
+pub(crate) fn tell(seed: u64) -> Result<Vec<Lie>, Failure> {
     let variants = [
-        ("write", Until::Write, Drive::Honest),
-        ("+ flush", Until::Flush, Drive::Honest),
-        ("+ close", Until::Close, Drive::Honest),
-        ("+ fsync", Until::Fsync, Drive::Honest),
-        ("+ fsync dir", Until::FsyncDir, Drive::Honest),
-        ("  drive lies", Until::FsyncDir, Drive::Lies),
+        ("write", Until::Write, FlushIs::Honest),
+        ("+ flush", Until::Flush, FlushIs::Honest),
+        ("+ close", Until::Close, FlushIs::Honest),
+        ("+ fsync", Until::Fsync, FlushIs::Honest),
+        ("+ fsync dir", Until::FsyncDir, FlushIs::Honest),
+        ("  drive lies", Until::FsyncDir, FlushIs::Lies),
     ];
-    let told = variants.map(|(name, until, drive)| lie(name, until, drive));
+    let told = variants.map(|(name, until, flush)| lie(name, &script(until), flush, seed));
     told.into_iter().collect::<Result<_, _>>().map_err(Failure::Simulated)
 }
 
-fn lie(program: &'static str, until: Until, drive: Drive) -> io::Result<Lie> {
-    let fs = run(until, drive)?;
-    let there = look(&fs);
-    // The kernel takes what it has not given to the drive; what the drive has in its cache it
-    // keeps, as long as it has power. So to a crash, every drive is an honest one.
-    let honest = run(until, Drive::Honest)?;
+/// Writes the timeline of the whole program, down to the flash, and of the cut that it survives.
+pub(crate) fn write_timeline(seed: u64, to: &Path) -> Result<(), Failure> {
+    sim::write_timeline("demo", &format!("{}cut\n", script(Until::FsyncDir)), seed, to)
+}
+
+/// The program.
+fn script(until: Until) -> String {
+    let steps = [
+        (Until::Write, "open ledger create excl; write ledger \"paid 100 to Ada\""),
+        (Until::Flush, "flush ledger"),
+        (Until::Fsync, "fsync ledger"),
+        (Until::Close, "close ledger"),
+        (Until::FsyncDir, "fsyncdir ."),
+        (Until::Write, "ack \"recorded\""),
+    ];
+    let done = steps.into_iter().filter(|(step, _)| *step <= until);
+    done.map(|(_, words)| format!("{words}\n")).collect()
+}
+
+fn lie(program: &'static str, script: &str, flush: FlushIs, seed: u64) -> io::Result<Lie> {
+    let mut play = play(script, flush, seed)?;
+    play.finish();
+    let mut killed = play_on(script, "kill", flush, seed)?;
+    killed.finish();
+    let there = look(&killed.end().map_err(io::Error::other)?);
+    // A kernel that crashes takes what it has not given to the drive; what the drive has in its
+    // cache it keeps, as long as it has power. So to a crash, every drive is an honest one.
+    let honest = play.history();
+    let mut told = play.history();
+    told.calls.iter_mut().for_each(|call| call.honest = flush == FlushIs::Honest);
+    let [crashed, cut] = left(&play)?;
     Ok(Lie {
         program,
-        kill: vec![Outcome { there, ext4: true }],
-        crash: outcomes(&honest)?,
-        cut: outcomes(&fs)?,
+        kill: vec![Outcome { there, ext4: true, machine: true }],
+        crash: outcomes(honest, &crashed)?,
+        cut: outcomes(told, &cut)?,
     })
 }
 
-/// The program. What it leaves in its buffer when it dies is in nobody's hands.
-fn run(until: Until, drive: Drive) -> io::Result<MemFs> {
-    let fs = MemFs::new();
-    fs.set_lies(drive == Drive::Lies);
-    let file = fs.create_new(Path::new(FILE))?;
-    let mut out = BufWriter::new(Appending { file: Arc::clone(&file), at: 0 });
-    out.write_all(RECORD)?;
-    if until >= Until::Flush {
-        out.flush()?;
-    }
-    if until >= Until::Fsync {
-        file.sync_all()?;
-    }
-    if until >= Until::Close {
-        drop((out, file));
-    } else {
-        // Dead before its buffer is dropped, which would flush it.
-        drop(out.into_parts());
-    }
-    if until >= Until::FsyncDir {
-        fs.sync_dir(Path::new("."))?;
-    }
-    Ok(fs)
+fn play_on(script: &str, last: &str, flush: FlushIs, seed: u64) -> io::Result<Play> {
+    play(&format!("{script}{last}\n"), flush, seed)
 }
 
-/// A file that is written from its beginning on.
-struct Appending {
-    file: Arc<dyn File>,
-    at: u64,
+/// A program on its machine, before its first step.
+fn play(script: &str, flush: FlushIs, seed: u64) -> io::Result<Play> {
+    let script = Script::parse(script).map_err(io::Error::other)?;
+    let mut stage = Stage { seed, ..Stage::default() };
+    stage.config.drive.flush = flush;
+    Play::new(&script, &stage).map_err(io::Error::other)
 }
 
-impl Write for Appending {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write_at(bytes, self.at)?;
-        self.at += written as u64;
-        Ok(written)
+/// What the machine leaves when it dies at the end of the program or in the minute after: when the
+/// kernel crashes, and when the power goes.
+fn left(play: &Play) -> io::Result<[BTreeSet<There>; 2]> {
+    let sim = play.sim();
+    sim.watch(false);
+    let mut moments = vec![sim.shot()];
+    sim.keep_shots(1);
+    sim.run_until(sim.now() + AFTER);
+    moments.extend(sim.shots());
+    let mut left = [const { BTreeSet::new() }; 2];
+    for (how, found) in [Death::Crash, Death::Cut].into_iter().zip(&mut left) {
+        for moment in &moments {
+            let mut choosers: Vec<Box<dyn Chooser>> = vec![Box::new(First), Box::new(Last)];
+            choosers.extend((0..SEEDS).map(|nth| Box::new(Seeded::new(nth)) as Box<dyn Chooser>));
+            for mut chooser in choosers {
+                let mut media = moment.cut(how, &mut *chooser);
+                found.insert(look(&media.image().map_err(io::Error::other)?));
+            }
+        }
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(left)
 }
 
-/// What a power cut may leave: all of POSIX, and which of it ext4 does.
-fn outcomes(fs: &MemFs) -> io::Result<Vec<Outcome>> {
-    let (posix, ext4) = (may_be(&POSIX, fs)?, may_be(&EXT4, fs)?);
-    let all = posix.union(&ext4);
-    Ok(all.map(|&there| Outcome { there, ext4: ext4.contains(&there) }).collect())
+/// What a death may leave: all of POSIX, which of it ext4 does, and which the machine did.
+fn outcomes(history: History, machine: &BTreeSet<There>) -> io::Result<Vec<Outcome>> {
+    let (posix, ext4) = (may_be(&POSIX, history.clone())?, may_be(&EXT4, history)?);
+    if let Some(there) = machine.difference(&ext4).next() {
+        let what = format!("the machine left {}, which ext4 does not", there.word());
+        return Err(io::Error::other(what));
+    }
+    let one = |there: &There| {
+        let (ext4, machine) = (ext4.contains(there), machine.contains(there));
+        Outcome { there: *there, ext4, machine }
+    };
+    Ok(posix.union(&ext4).map(one).collect())
 }
 
 /// What may be there under a model: every state is looked at.
-fn may_be(model: &Model, fs: &MemFs) -> io::Result<BTreeSet<There>> {
-    let history = fs.history();
+fn may_be(model: &Model, history: History) -> io::Result<BTreeSet<There>> {
     let end = history.end;
     let crash = Crash::new(model, history);
     let mut found = BTreeSet::new();
     let report = crash.at(end).explore(Budget::default(), &Tally::new(), &mut |state| {
-        found.insert(look(state));
+        found.insert(look(&state.image()));
         Ok(())
     });
     if report.is_exhausted() {
@@ -182,12 +210,12 @@ fn may_be(model: &Model, fs: &MemFs) -> io::Result<BTreeSet<There>> {
     Err(io::Error::other(format!("not every state was looked at: {report}")))
 }
 
-fn look(fs: &MemFs) -> There {
-    match fs.read(FILE) {
-        Err(_) => There::Gone,
-        Ok(bytes) if bytes.is_empty() => There::Empty,
-        Ok(bytes) if bytes == RECORD => There::Whole,
-        Ok(bytes) if bytes.iter().all(|&byte| byte == 0) => There::Zeros,
-        Ok(_) => There::Junk,
+fn look(image: &Image) -> There {
+    match image.bytes(FILE) {
+        None => There::Gone,
+        Some([]) => There::Empty,
+        Some(RECORD) => There::Whole,
+        Some(bytes) if bytes.iter().all(|&byte| byte == 0) => There::Zeros,
+        Some(_) => There::Junk,
     }
 }

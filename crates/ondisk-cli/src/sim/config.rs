@@ -142,6 +142,18 @@ pub(crate) fn word<T: ValueEnum>(value: T) -> String {
 }
 
 impl Config {
+    /// The machine without options.
+    pub(crate) fn plain(seed: u64) -> Self {
+        Self {
+            fs: FileSystem::Ext4,
+            mount: vec![Mount::Ordered],
+            scheduler: Scheduler::None,
+            drive: Drive::Volatile,
+            profile: Profile::default(),
+            seed,
+        }
+    }
+
     /// The mount options as they are typed.
     pub(crate) fn mount_words(&self) -> String {
         self.mount.iter().map(|mount| word(*mount)).collect::<Vec<_>>().join(",")

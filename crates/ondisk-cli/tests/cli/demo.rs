@@ -1,17 +1,28 @@
 //! The demo: what it must find, and that a seed repeats it. (Its screen has tests of its own.)
 
+use std::path::Path;
 use std::thread;
 
 use serde_json::Value;
 
 use crate::harness::{Said, ondisk};
 
-/// Two runs, side by side.
-fn run() -> [Said; 2] {
+/// Two runs, side by side, and their timelines.
+fn run() -> [(Said, String); 2] {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str| {
+        let timeline = dir.path().join(name);
+        let said = ondisk(["demo", "--seed", "7", "--json", "--timeline", path(&timeline)]);
+        (said, std::fs::read_to_string(&timeline).unwrap())
+    };
+    let run = &run;
     thread::scope(|scope| {
-        let args = ["demo", "--seed", "7", "--json"];
-        [(); 2].map(|()| scope.spawn(move || ondisk(args))).map(|run| run.join().unwrap())
+        ["first", "second"].map(|name| scope.spawn(move || run(name))).map(|it| it.join().unwrap())
     })
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
 }
 
 fn number(row: &Value, field: &str) -> u64 {
@@ -24,7 +35,13 @@ fn rows<'a>(demo: &'a Value, field: &str) -> &'a Vec<Value> {
 
 #[test]
 fn the_demo_keeps_its_promise_and_repeats_it() {
-    let [first, second] = run();
+    let [(first, timeline), (second, again)] = run();
+    assert_eq!(timeline, again);
+    let lines: Vec<Value> =
+        timeline.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["ondisk"], &lines[0]["seed"]), (&"timeline".into(), &"7".into()));
+    assert!(lines.last().unwrap()["end"].as_u64().unwrap() > 50);
+    assert!(lines.iter().any(|line| line["k"] == "Programmed"), "down to the flash");
     let (mut demo, mut again) = (first.expect(0, &[]).json(), second.expect(0, &[]).json());
     acts_are_complete(&demo);
     for json in [&mut demo, &mut again] {

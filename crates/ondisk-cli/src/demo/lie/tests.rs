@@ -4,28 +4,30 @@
 use super::*;
 
 fn words(outcomes: &[Outcome]) -> String {
-    let word = |it: &Outcome| match it.ext4 {
-        true => it.there.word().to_owned(),
-        false => format!("({})", it.there.word()),
+    let word = |it: &Outcome| match (it.ext4, it.machine) {
+        (true, true) => it.there.word().to_uppercase(),
+        (true, false) => it.there.word().to_owned(),
+        (false, _) => format!("({})", it.there.word()),
     };
     outcomes.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn only_the_last_program_tells_the_truth() {
-    let told: Vec<_> = tell()
+    let told: Vec<_> = tell(1)
         .unwrap()
         .iter()
         .map(|lie| [lie.program.to_owned(), words(&lie.kill), words(&lie.crash), words(&lie.cut)])
         .collect();
-    let anything = "gone empty zeros (junk) whole";
+    // In capitals what the machine left.
+    let anything = "GONE EMPTY zeros (junk) WHOLE";
     let expected = [
-        ["write", "empty", "gone empty", "gone empty"],
-        ["+ flush", "whole", anything, anything],
-        ["+ close", "whole", anything, anything],
-        ["+ fsync", "whole", "(gone) whole", "(gone) whole"],
-        ["+ fsync dir", "whole", "whole", "whole"],
-        ["  drive lies", "whole", "whole", anything],
+        ["write", "EMPTY", "GONE EMPTY", "GONE EMPTY"],
+        ["+ flush", "WHOLE", anything, anything],
+        ["+ close", "WHOLE", anything, anything],
+        ["+ fsync", "WHOLE", "(gone) WHOLE", "(gone) WHOLE"],
+        ["+ fsync dir", "WHOLE", "WHOLE", "WHOLE"],
+        ["  drive lies", "WHOLE", "WHOLE", "GONE empty zeros (junk) WHOLE"],
     ];
     assert_eq!(told, expected);
 }

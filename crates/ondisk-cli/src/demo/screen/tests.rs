@@ -3,7 +3,7 @@
 use super::*;
 
 fn sample() -> Demo {
-    let outcome = |there, ext4| Outcome { there, ext4 };
+    let outcome = |there, ext4| Outcome { there, ext4, machine: false };
     let all = [There::Gone, There::Empty, There::Zeros, There::Junk, There::Whole];
     let any: Vec<Outcome> = all.map(|there| outcome(there, there != There::Junk)).into();
     let lie = |program| Lie {
