@@ -21,7 +21,7 @@ use super::input::{Source, cannot_run};
 use super::picture::picture;
 use super::played::Played;
 use crate::exit::Failure;
-use crate::out::Paint;
+use crate::out::{Paint, Progress};
 
 /// A death that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,7 +420,9 @@ impl Asked<'_> {
         if self.config.fs == FileSystem::Tmpfs && how != Fatal::Kill {
             return self.gone_with_the_memory(moments);
         }
+        let progress = Progress::after_a_second();
         let judge = |model: &Model| {
+            progress.say(format_args!("judging by {}", model.name));
             let crash = Crash::new(model, self.history(how).clone());
             crash.judge(claims, fatal, moments)
         };

@@ -20,11 +20,14 @@ use super::config::Config;
 use super::events::Event;
 use super::input::{Source, cannot_run};
 use crate::exit::Failure;
+use crate::out::Progress;
 
 /// A run with more events than these is not drawn.
 pub(crate) const DRAWN: usize = 200_000;
-/// So much of a timeline is kept before it goes to its file.
-const CHUNK: usize = 1 << 18;
+/// So many events are kept before they go to their file.
+const CHUNK: usize = 1 << 10;
+/// Who waits is told of every so many events.
+const SAID: usize = 64;
 
 /// A run that has ended.
 pub(crate) struct Played {
@@ -117,12 +120,16 @@ impl Played {
         let mut tape = Tape::new(&header, timeline)?;
         let mut calls = Calls::default();
         let mut rungs = Rungs::default();
+        let progress = Progress::after_a_second();
         go(&mut play, &mut |play, events| {
             for event in events {
                 let words = calls.event(play, event);
                 tape.event(play.sim(), event, words)?;
             }
             rungs.look(play);
+            if tape.since.is_multiple_of(SAID) {
+                progress.say(format_args!("running: {} events", tape.since));
+            }
             Ok(Go::On)
         })?;
         rungs.look(&play);
@@ -180,7 +187,7 @@ impl Tape {
             (self.moved, self.text) = (Vec::new(), Vec::new());
         }
         self.since += 1;
-        if self.since.is_multiple_of(CHUNK >> 8) { self.drain() } else { Ok(()) }
+        if self.since.is_multiple_of(CHUNK) { self.drain() } else { Ok(()) }
     }
 
     fn drain(&mut self) -> Result<(), Failure> {

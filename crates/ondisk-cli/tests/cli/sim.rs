@@ -274,6 +274,22 @@ fn the_machine_tells_what_it_lost_beside_what_may_be_lost() {
 }
 
 #[test]
+fn a_network_file_system_is_judged_by_its_two_machines() {
+    let script = "open f create; write f \"A\"; flush f; ack \"early\"; close f; ack \"A\"";
+    let nfs = |args: &[&str]| {
+        let all: Vec<&str> = ["--fs", "nfs"].iter().chain(args).copied().collect();
+        verdicts(&sim(script, &all).expect(0, &[]))
+    };
+    let of = |ack: &str, model: &str| (ack.to_owned(), model.to_owned());
+    let cut = nfs(&["--cut", "all"]);
+    assert_eq!(cut.len(), 2);
+    assert_eq!(cut[&of("early", "nfs")], "sometimes");
+    assert_eq!(cut[&of("A", "nfs")], "never");
+    let lies = nfs(&["--cut", "all", "--drive", "lies"]);
+    assert_eq!(lies[&of("A", "nfs")], "sometimes", "a canary: the server's drive lies");
+}
+
+#[test]
 fn what_nobody_syncs_comes_down_in_its_time() {
     let zeros =
         |wait: &str| format!("open f create; write f \"A\"*10000; flush f; wait {wait}; cut");
