@@ -5,10 +5,10 @@
 use super::Death;
 use super::arena::Arena;
 use super::choice::Chooser;
-use super::config::{Config, Ext4Options, Mount};
+use super::config::{Config, Mount};
 use super::digest::Digest;
 use super::ids::{BlockId, EventId, Lba, Ns};
-use super::nfs::server::Server;
+use super::nfs::server::{self, Server};
 use super::sim::Sim;
 use super::ssd::{Flash, Ssd};
 use super::whole::Machine;
@@ -95,7 +95,7 @@ impl Media {
             Mount::Ext4(options) => super::ext4::disk::format(base, options, &mut arena)?,
             Mount::Nfs => {
                 // Of the server's drive: the client has none.
-                super::ext4::disk::format(base, &Ext4Options::default(), &mut arena)?
+                super::ext4::disk::format(base, &server::options(&config), &mut arena)?
             }
             Mount::Tmpfs => Vec::new(),
         };

@@ -40,7 +40,7 @@ impl Server {
         verifier: u64,
         in_use: &dyn Fn(Ino) -> bool,
     ) -> Result<Self, MountError> {
-        let mount = Mount::Ext4(Ext4Options::default());
+        let mount = Mount::Ext4(options(&media.config));
         let config = Config { mount, history: false, ..media.config };
         let media = Media { config, base: None, ..media };
         let mut machine = Machine::boot_keeping(media, seed, in_use)?;
@@ -160,6 +160,13 @@ impl Server {
         self.send(Msg::Fs(FsReq::SyncDir { op, task: SERVING, ino: Ino::ROOT }));
         true
     }
+}
+
+/// How a server's file system is made and mounted: as large as the drive, up to the usual.
+pub(in crate::machine) fn options(config: &Config) -> Ext4Options {
+    let usual = Ext4Options::default();
+    let blocks = usual.blocks.min(config.drive.blocks);
+    Ext4Options { blocks, journal: usual.journal.min(blocks / 16), ..usual }
 }
 
 /// The same question under a number of the wire.

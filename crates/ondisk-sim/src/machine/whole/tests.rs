@@ -28,9 +28,8 @@ fn call(machine: &mut Machine, swept: bool, what: Request) -> Result<Reply, Errn
 }
 
 /// What a life read, and what the luckiest and the unluckiest cut left of it now and then.
-fn live(data: DataMode, swept: bool) -> (Vec<Vec<u8>>, Vec<[Digest; 2]>) {
-    let options = Ext4Options { data, journal: 64, blocks: 1024, ..Ext4Options::default() };
-    let mut config = Config { mount: Mount::Ext4(options), ..Config::default() };
+fn live(mount: Mount, swept: bool) -> (Vec<Vec<u8>>, Vec<[Digest; 2]>) {
+    let mut config = Config { mount, ..Config::default() };
     (config.drive.blocks, config.drive.pages, config.drive.cache_blocks) = (1024, 16, 64);
     let media = Media::format(config, &Image::new()).unwrap();
     let mut machine = Machine::boot(media, 3).unwrap();
@@ -83,7 +82,11 @@ fn work(
 
 #[test]
 fn what_nobody_holds_is_used_again_and_nothing_else() {
-    for data in [DataMode::Ordered, DataMode::Journal] {
-        assert!(live(data, false) == live(data, true), "{data:?}");
+    let ext4 = |data| {
+        let options = Ext4Options { data, journal: 64, blocks: 1024, ..Ext4Options::default() };
+        Mount::Ext4(options)
+    };
+    for mount in [ext4(DataMode::Ordered), ext4(DataMode::Journal), Mount::Nfs] {
+        assert!(live(mount.clone(), false) == live(mount.clone(), true), "{mount:?}");
     }
 }
