@@ -89,6 +89,13 @@ impl Program {
         program
     }
 
+    /// A program that has run so long that its drive was written over.
+    pub(crate) fn warm(load: &Load) -> Self {
+        let mut program = Self::new(load.config);
+        program.run(8 * load.steps, load.step);
+        program
+    }
+
     fn call(&mut self, task: TaskId, what: Request) -> Reply {
         let before = os::asked();
         let reply = self.sim.call(task, what).unwrap();

@@ -12,41 +12,47 @@
 mod load;
 mod os;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use load::{LOADS, Program};
+use ondisk_sim::machine::Death;
 use ondisk_sim::machine::choice::Seeded;
 use ondisk_sim::machine::event::Event;
 use ondisk_sim::machine::play::{Play, Stage};
 use ondisk_sim::machine::timeline::{Header, Recorder};
-use ondisk_sim::machine::{Death, Shot};
 use ondisk_sim::ops::script::Script;
 
 #[global_allocator]
 static ALLOCATOR: os::Counted = os::Counted;
 
 const ROUNDS: usize = 7;
+/// How long a round is at least.
+const ENOUGH: Duration = Duration::from_millis(200);
 
 fn main() {
     println!("{:26}{:>16}{:>12}{:>16}", "load", "M events/s", "best", "asks/1000 events");
     for load in &LOADS {
-        let mut program = Program::new(load.config);
-        program.run(2 * load.steps, load.step); // warm
+        let mut program = Program::warm(load);
         let (mut events, mut asked) = (0, 0);
         let mut rates = [0.0; ROUNDS];
         for rate in &mut rates {
-            let clock = Clock::start();
-            let (more, asks) = program.run(load.steps, load.step);
-            *rate = f64::from(more) / clock.seconds() / 1e6;
-            (events, asked) = (events + more, asked + asks);
+            let (mut round, clock) = (0, Clock::start());
+            *rate = loop {
+                let (more, asks) = program.run(load.steps, load.step);
+                (round, asked) = (round + more, asked + asks);
+                if let Some(seconds) = clock.enough() {
+                    break f64::from(round) / seconds / 1e6;
+                }
+            };
+            events += round;
         }
         rates.sort_by(f64::total_cmp);
         let asks = f64::from(u32::try_from(asked).unwrap()) * 1000.0 / f64::from(events);
         let (middle, best) = (rates[ROUNDS / 2], rates[ROUNDS - 1]);
         println!("{:26}{middle:>16.2}{best:>12.2}{asks:>16.3}", load.name);
     }
-    cuts("of 10 appends", 10, 5_000);
-    cuts("of 500 appends", 500, 500);
+    cuts("of 10 appends", 10);
+    cuts("of 500 appends", 500);
     timelines();
 }
 
@@ -59,36 +65,45 @@ impl Clock {
         Self(processor_time().ok_or_else(Instant::now))
     }
 
-    fn seconds(&self) -> f64 {
-        match self.0 {
-            Ok(start) => {
-                let took = processor_time().unwrap_or(start) - start;
-                std::time::Duration::from_nanos(took).as_secs_f64()
-            }
-            Err(start) => start.elapsed().as_secs_f64(),
+    /// How many seconds went by, if they are enough to be told: the system counts in ticks.
+    fn enough(&self) -> Option<f64> {
+        let took = match self.0 {
+            Ok(start) => Duration::from_nanos(processor_time().unwrap_or(start) - start),
+            Err(start) => start.elapsed(),
+        };
+        (took >= ENOUGH).then_some(took.as_secs_f64())
+    }
+}
+
+/// How often a second something can be done.
+fn rate(mut something: impl FnMut(u32)) -> f64 {
+    let clock = Clock::start();
+    let mut times = 0;
+    loop {
+        something(times);
+        times += 1;
+        if times.is_multiple_of(64)
+            && let Some(seconds) = clock.enough()
+        {
+            return f64::from(times) / seconds;
         }
     }
 }
 
 /// The nanoseconds that this thread was on a processor.
-#[expect(clippy::disallowed_methods, reason = "the system tells it in a file")]
 fn processor_time() -> Option<u64> {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     told.split_whitespace().next()?.parse().ok()
 }
 
 /// What a cut costs after so many appends: alone, and with the mount behind it and all files read.
-fn cuts(what: &str, appends: u32, count: u32) {
+fn cuts(what: &str, appends: u32) {
     let mut program = Program::new(|_| {});
     program.run(appends, Program::append);
     let shot = program.sim.shot();
-    let cut = |shot: &Shot, seed| shot.cut(Death::Cut, &mut Seeded::new(seed));
-    let clock = Clock::start();
-    (0..20 * u64::from(count)).for_each(|seed| drop(std::hint::black_box(cut(&shot, seed))));
-    let cuts = 20.0 * f64::from(count) / clock.seconds();
-    let clock = Clock::start();
-    (0..u64::from(count)).for_each(|seed| drop(cut(&shot, seed).image().unwrap()));
-    let images = f64::from(count) / clock.seconds();
+    let cut = |seed: u32| shot.cut(Death::Cut, &mut Seeded::new(seed.into()));
+    let cuts = rate(|seed| drop(std::hint::black_box(cut(seed))));
+    let images = rate(|seed| drop(cut(seed).image().unwrap()));
     println!("{what:26}{cuts:>16.0} cuts/s{images:>12.0} images/s");
 }
 
@@ -101,16 +116,18 @@ fn timelines() {
     ];
     for (name, script) in scripts {
         let script = Script::parse(script).unwrap();
-        let mut play = Play::new(&script, &Stage::default()).unwrap();
-        let mut recorder = Recorder::new(&Header::default());
-        let clock = Clock::start();
-        while let Some(event) = play.event() {
-            play.sim().tell(&mut recorder, &event, "");
-        }
-        let events = f64::from(u32::try_from(recorder.events()).unwrap());
-        let bytes = f64::from(u32::try_from(recorder.finish().len()).unwrap());
-        let rate = events / clock.seconds() / 1e6;
-        let each = bytes / events;
+        let (mut events, mut bytes) = (0, 0);
+        let runs = rate(|_| {
+            let mut play = Play::new(&script, &Stage::default()).unwrap();
+            let mut recorder = Recorder::new(&Header::default());
+            while let Some(event) = play.event() {
+                play.sim().tell(&mut recorder, &event, "");
+            }
+            events = u32::try_from(recorder.events()).unwrap();
+            bytes = u32::try_from(recorder.finish().len()).unwrap();
+        });
+        let each = f64::from(bytes) / f64::from(events);
+        let rate = runs * f64::from(events) / 1e6;
         println!("{name:26}{each:>16.0} bytes an event in a timeline, {rate:.2} M events/s");
     }
 }
