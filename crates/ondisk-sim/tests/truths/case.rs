@@ -12,14 +12,15 @@
 //!
 //! Behind `---` stands an outcome a line, in front of it a mark for each model in the order of
 //! `Model::ALL`: `+` where a cut may leave it, `.` where it cannot. What is no line cannot be under
-//! any model. An outcome says of some files what they are; `partial` is any content that no line of
+//! any model; and `*` for `+` where the layered machine, mounted so, leaves it. An outcome says of
+//! some files what they are; `partial` is any content that no line of
 //! the case has, `junk` one with bytes that nobody wrote. `> …` is something that the program was
 //! told, `! lies` a drive that does not obey.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ondisk_sim::ops::script::{Death, Drive, MayBe, Run, Script, Value};
-use ondisk_sim::{Budget, Chooser, Crash, CrashFs, Model, Question, Tally, Where};
+use ondisk_sim::{Budget, Chooser, Crash, CrashFs, MemFs, Model, Question, Tally, Where};
 
 /// How many states of a case are looked at under one model.
 const STATES: u32 = 1000;
@@ -34,6 +35,8 @@ pub(crate) struct Case {
     pub(crate) told: Vec<String>,
     /// Outcomes, each with the marks in front of it.
     pub(crate) rows: Vec<(String, Outcome)>,
+    /// By row: the marks with those of the machine.
+    pub(crate) seen: Vec<String>,
 }
 
 /// Of some files what they are, in the order of the case.
@@ -70,7 +73,8 @@ pub(crate) fn cases(text: &str) -> Vec<Case> {
             Some(("> ", told)) => case.told.push(told.to_owned()),
             _ if in_grid => {
                 let (marks, outcome) = line.split_once("  ").expect("marks, then an outcome");
-                case.rows.push((marks.to_owned(), outcome_of(outcome)));
+                case.rows.push((marks.replace('*', "+"), outcome_of(outcome)));
+                case.seen.push(marks.to_owned());
             }
             _ => case.script += &format!("{line}\n"),
         }
@@ -131,13 +135,8 @@ impl Case {
 
     fn cut(&self, run: &Run, model: &Model) -> Found {
         let crash = Crash::new(model, run.history());
-        let values: BTreeMap<&str, BTreeSet<&str>> =
-            self.files().into_iter().map(|file| (file, self.values(file))).collect();
         let mut outcomes = BTreeSet::new();
-        let mut look = |fs: &CrashFs| {
-            let one = |file: &str| (file.to_owned(), value(fs, file, &values[file]));
-            outcomes.insert(self.files().into_iter().map(one).collect());
-        };
+        let mut look = |fs: &CrashFs| outcomes.insert(self.outcome(fs));
         let budget = Budget::per_cut(STATES);
         let report = crash.explore(Where::AtTheEnd, budget, &Tally::new(), &mut |fs| {
             look(fs);
@@ -152,6 +151,12 @@ impl Case {
             }
         }
         Found { outcomes, exhausted }
+    }
+
+    /// What the files are in one state.
+    pub(crate) fn outcome(&self, fs: &MemFs) -> Outcome {
+        let one = |file: &str| (file.to_owned(), value(fs, file, &self.values(file)));
+        self.files().into_iter().map(one).collect()
     }
 
     /// The lines of the grid as they were found, those of the case first and in its order.
@@ -185,7 +190,7 @@ impl Chooser for Alike {
 }
 
 /// What a file is in one state, in the words of a case that gives it these values.
-fn value(fs: &CrashFs, file: &str, values: &BTreeSet<&str>) -> String {
+fn value(fs: &MemFs, file: &str, values: &BTreeSet<&str>) -> String {
     let Ok(bytes) = fs.read(file) else {
         return if fs.look(file).is_some() { "a directory" } else { "absent" }.to_owned();
     };

@@ -8,6 +8,8 @@
 #![expect(clippy::disallowed_methods, reason = "the page lies in the repository's own tree")]
 
 mod case;
+#[cfg(feature = "machine")]
+mod machine;
 mod page;
 mod rows;
 

@@ -13,7 +13,8 @@ const HEAD: &str = "\
 *Made from `crates/ondisk-sim/tests/truths` by its tests, which hold every line of it.*
 
 Each table belongs to the script above it (its words: `ondisk-sim`, module `script`). A line is an
-outcome; ● stands where a cut at the end of the script may leave it under a model, · where it cannot.
+outcome; ● stands where a cut at the end of the script may leave it under a model, · where it cannot;
+◆ for ● where the layered machine, mounted so, was seen to leave it when it died then or later.
 What is no line cannot be under any model. `zeros` are bytes that were never written, `junk` bytes
 that somebody else wrote before, `partial` is any other content: short, torn or mixed. Under … not
 every state was looked at: there, · means *not seen*.
@@ -53,8 +54,12 @@ fn add(page: &mut String, case: &Case) {
         });
         writeln!(page, "| |{}", names.collect::<String>())?;
         writeln!(page, "|---|{}", ":-:|".repeat(Model::ALL.len()))?;
-        for (marks, outcome) in &case.rows {
-            let marks = marks.chars().map(|mark| if mark == '+' { " ● |" } else { " · |" });
+        for (marks, (_, outcome)) in case.seen.iter().zip(&case.rows) {
+            let marks = marks.chars().map(|mark| match mark {
+                '*' => " ◆ |",
+                '+' => " ● |",
+                _ => " · |",
+            });
             writeln!(page, "| `{}` |{}", text_of(outcome), marks.collect::<String>())?;
         }
         Ok(())
