@@ -133,7 +133,10 @@ impl Progress {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "who waits is told how long: no result depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who waits is told how long: no result depends on it"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -45,10 +45,10 @@
 pub mod machine;
 pub mod ops;
 
-pub use ops::{model, record};
 pub use ops::{
     Ack, Answer, At, Budget, Call, Check, Chooser, Crash, CrashFs, Cut, Failure, Fault, Group,
     History, How, Image, Ino, MemFs, Member, Members, Membership, Model, Newest, Node, Oldest,
     OpId, Place, Question, Refuted, Report, Rule, Seeded, SimError, StateId, Story, SyncKind,
     Tally, Target, Verdict, What, Where, Witness, WriteSync, check,
 };
+pub use ops::{model, record};

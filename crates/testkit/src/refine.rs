@@ -114,7 +114,8 @@ impl Case {
     /// # Errors
     /// The first image that the model refuses, and where, in words.
     pub fn run(&self) -> Result<Seen, String> {
-        let script = Script::parse(&self.script).map_err(|error| format!("{error}\n{}", self.script))?;
+        let script =
+            Script::parse(&self.script).map_err(|error| format!("{error}\n{}", self.script))?;
         let stage = Stage { config: self.config.clone(), seed: self.seed, ..Stage::default() };
         let mut play = Play::new(&script, &stage).map_err(|error| error.to_string())?;
         let mut seen = Seen::default();
@@ -174,7 +175,9 @@ fn brief(image: &Image) -> String {
         write!(text, " {}", path.display()).ok();
         match node {
             Node::Dir => text.push('/'),
-            Node::Symlink(target) => write!(text, "->{}", target.escape_ascii()).unwrap_or_default(),
+            Node::Symlink(target) => {
+                write!(text, "->{}", target.escape_ascii()).unwrap_or_default()
+            }
             Node::File(bytes) => {
                 text.push('=');
                 for run in bytes.chunk_by(|a, b| a == b) {
@@ -210,7 +213,8 @@ impl Found {
             let mut media = play.cut(how, &mut *chooser);
             let digest = media.digest();
             if self.digests.insert((at, digest.0, digest.1)) {
-                let image = media.image().map_err(|error| format!("{how:?}: not mounted: {error}"))?;
+                let image =
+                    media.image().map_err(|error| format!("{how:?}: not mounted: {error}"))?;
                 self.images.insert((at, how, image));
             }
         }

@@ -70,11 +70,8 @@ fn the_log_keeps_its_promise_on_the_machine() {
 /// A broken log on machines that are right.
 #[test]
 fn mistakes_of_the_log_show_on_the_machine() {
-    let mistakes = [
-        LogSabotage::SyncSkipped,
-        LogSabotage::PayloadSumIgnored,
-        LogSabotage::AnchorNotSynced,
-    ];
+    let mistakes =
+        [LogSabotage::SyncSkipped, LogSabotage::PayloadSumIgnored, LogSabotage::AnchorNotSynced];
     for mistake in mistakes {
         let broken = |config: &Config, shape, seed| {
             run(config, shape, seed, Some(mistake), &mut Counts::default()).is_err()

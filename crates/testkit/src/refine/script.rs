@@ -32,7 +32,8 @@ impl Dice {
 
 const FILES: [&str; 6] = ["a", "b", "d/a", "d/b", "e/a", "c"];
 const DIRS: [&str; 3] = [".", "d", "e"];
-const SIZES: [&str; 10] = ["1", "40", "100", "700", "4000", "4096", "4100", "8192", "10000", "40000"];
+const SIZES: [&str; 10] =
+    ["1", "40", "100", "700", "4000", "4096", "4100", "8192", "10000", "40000"];
 const PLACES: [&str; 8] = ["0", "1", "100", "512", "4095", "4096", "6000", "12288"];
 const WAITS: [&str; 8] = ["1us", "30us", "300us", "2ms", "5ms", "1s", "6s", "36s"];
 
@@ -56,7 +57,7 @@ pub fn script(seed: u64) -> String {
         let task = dice.below(tasks);
         let letter = char::from(b'a' + u8::try_from(step).unwrap_or(0));
         let line = line(&mut dice, letter);
-        write!(text, "@{} {line}\n", char::from(b'A' + u8::try_from(task).unwrap_or(0))).ok();
+        writeln!(text, "@{} {line}", char::from(b'A' + u8::try_from(task).unwrap_or(0))).ok();
     }
     text
 }
@@ -70,7 +71,10 @@ fn line(dice: &mut Dice, letter: char) -> String {
         0..=3 => format!("open {file} create; write {file} \"{letter}\"*{size}; flush {file}"),
         4 => format!("open {file} create trunc; write {file} \"{letter}\"*{size}; close {file}"),
         5 => format!("open {file} create append; write {file} \"{letter}\"*{size}; flush {file}"),
-        6 => format!("open {file} create {}; pwrite {file} \"{letter}\"*{size} @{place}", dice.one(&["dsync", "sync"])),
+        6 => format!(
+            "open {file} create {}; pwrite {file} \"{letter}\"*{size} @{place}",
+            dice.one(&["dsync", "sync"])
+        ),
         7..=11 => format!("pwrite {file} \"{letter}\"*{size} @{place}"),
         12 => format!("setlen {file} {place}"),
         13 => format!("allocate {file} {size}"),
@@ -81,9 +85,13 @@ fn line(dice: &mut Dice, letter: char) -> String {
         23 | 24 => format!("rename {file} {other}"),
         25 => format!("link {file} {other}"),
         26 | 27 => format!("remove {file}"),
-        28 => dice.one(&["mkdir d/f", "rmdir d/f", "mkdir e/f", "rename d/f e/f", "fsyncdir d/f"]).to_owned(),
+        28 => dice
+            .one(&["mkdir d/f", "rmdir d/f", "mkdir e/f", "rename d/f e/f", "fsyncdir d/f"])
+            .to_owned(),
         29 => format!("exchange {file} {other}"),
-        30 => format!("open {file} create; write {file} \"{letter}\"*{size}; flush {file}; fsync {file}; rename {file} {other}"),
+        30 => format!(
+            "open {file} create; write {file} \"{letter}\"*{size}; flush {file}; fsync {file}; rename {file} {other}"
+        ),
         _ => format!("wait {}", dice.one(&WAITS)),
     }
 }

@@ -6,8 +6,8 @@
 use super::Play;
 use super::files::path_of;
 use crate::machine::media::MountError;
-use crate::ops::{Image, Node};
 use crate::ops::script::{Expectation, Expected};
+use crate::ops::{Image, Node};
 
 /// An `expect` that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
