@@ -4,7 +4,6 @@
 //! ```text
 //! cargo run -p ondisk-sim --example digest               a line for each script, then the whole
 //! cargo run -p ondisk-sim --example digest --release     the same
-//! .ci/wasm --example digest                              its `main` answers 0, or 1 for another
 //! ```
 
 use std::process::ExitCode;
