@@ -114,6 +114,15 @@ impl Play {
         crate::ops::script::check_run(script)?;
         let base = base_of(script)?;
         let sim = Sim::new(stage.config.clone(), &base, stage.seed)?;
+        Self::on(sim, script, stage)
+    }
+
+    /// The same on a machine that is there: what the script has durable is not made.
+    ///
+    /// # Errors
+    /// When the script does not suit.
+    pub fn on(sim: Sim, script: &Script, stage: &Stage) -> Result<Self, PlayError> {
+        crate::ops::script::check_run(script)?;
         let mut unrolled = Unrolled::default();
         unrolled.steps(&script.steps);
         Ok(Self {

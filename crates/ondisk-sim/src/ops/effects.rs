@@ -107,6 +107,17 @@ pub(crate) struct BlockStep {
     pub(crate) content: BlockId,
 }
 
+/// A length that any version of a block brings.
+#[derive(Clone, Copy, Debug)]
+struct LastOf {
+    block: u32,
+    len: EffectId,
+    /// Where it needs one, or the length that comes next: which of those.
+    any_of: Option<usize>,
+    /// Whether there is a version.
+    has: bool,
+}
+
 /// All that happened to one file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileSteps {
@@ -117,8 +128,12 @@ pub(crate) struct FileSteps {
     fresh: Vec<(u32, EffectId)>,
     /// Which lengths need one of its blocks from here on.
     any_of: Option<usize>,
-    /// Which length needs its last block, until there is another one.
-    last_of: Option<usize>,
+    /// Which lengths need their last block, until there is another one for certain.
+    last_of: Vec<usize>,
+    /// Lengths that need any version of a block, and whether there was one yet.
+    lasts: Vec<LastOf>,
+    /// Blocks are reserved up to here.
+    reserved: u64,
     creation: Option<EffectId>,
     /// Changes of its names.
     names: Vec<EffectId>,

@@ -70,6 +70,9 @@ pub enum Needs {
     Some,
     /// Its last block, as new as itself; or the next length, which is then there in its place.
     Last,
+    /// Its last block, in any version since it was last cut off; or the next length, which is then
+    /// there in its place.
+    LastAny,
     /// Each new block below it, in any version.
     All,
 }
@@ -146,7 +149,8 @@ pub enum Replace {
     Nothing,
     /// Its length; the bytes may be zeros.
     LenFirst,
-    /// Its length and its data.
+    /// Its length and the data of its new blocks, in any version; but for those that were reserved,
+    /// where lengths float.
     DataFirst,
     /// All that was done before.
     InOrder,
@@ -188,11 +192,11 @@ pub const EXT4: Model = Model {
 /// only with `dioread_lock` or `nodelalloc` beside it; alone it leaves what [`EXT4`] allows.
 pub const EXT4_WRITEBACK: Model = Model { name: "ext4:writeback", fill: Fill::ZeroOrJunk, ..EXT4 };
 
-/// ext4 with `dioread_lock`: new blocks are born written, so the commit of their length waits for
-/// them.
+/// ext4 with `dioread_lock`: new blocks are born written, so the commit that gives a block its place
+/// waits for it. That brings the length up to there: blocks below it may have no place yet.
 pub const EXT4_DIOREAD_LOCK: Model = Model {
     name: "ext4:dioread_lock",
-    len: Len::Float(Needs::All),
+    len: Len::Float(Needs::LastAny),
     replace: Replace::DataFirst,
     ..EXT4
 };
@@ -285,7 +289,7 @@ impl Model {
     /// Whether a length may need a block that could be torn before the length is known.
     pub(crate) fn may_tear_under_length(&self) -> bool {
         let (Len::Float(needs) | Len::Chain(needs)) = self.len;
-        self.tear == Tear::Sector && matches!(needs, Needs::Last | Needs::Some)
+        self.tear == Tear::Sector && matches!(needs, Needs::Last | Needs::LastAny | Needs::Some)
     }
 
     /// The row of a name.

@@ -5,7 +5,9 @@
 //! is durable one loop, and an image one walk over the effects that are there. It shares no code
 //! with the simulation but the rows themselves.
 
+mod evict;
 mod images;
+mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +25,7 @@ pub(crate) enum Op {
     WriteDurable { at: Spot, block: usize, byte: u8 },
     FailedDurable { at: Spot, block: usize, byte: u8 },
     SetLen { at: Spot, len: usize },
+    Allocate { at: Spot, len: usize },
     Rename(Spot, Spot),
     Link(Spot, Spot),
     Remove(Spot),
@@ -48,6 +51,20 @@ pub(crate) type Brief = BTreeMap<Spot, Runs>;
 /// A cut with more images than this is not enumerated.
 const MOST: usize = 600;
 
+/// What is ever allocated.
+pub(crate) const ALLOCATED: [usize; 3] = [600, 4096, 5000];
+
+/// Why a file may stop at a length that a write brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// A block of the write ends there, or the write.
+    Own,
+    /// A block ends there that the write left out, and another wrote.
+    LeftOut,
+    /// Another call allocated so much.
+    Allocated,
+}
+
 pub(crate) fn runs(bytes: &[u8]) -> Runs {
     bytes.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect()
 }
@@ -63,6 +80,7 @@ enum Effect {
         ino: usize,
         len: usize,
         journalled: bool,
+        stop: Stop,
     },
     SetLen {
         ino: usize,
@@ -125,6 +143,8 @@ pub(crate) struct Brute {
     names: BTreeMap<Spot, usize>,
     files: Vec<Vec<u8>>,
     ops: usize,
+    /// Allocations: how many effects and calls there were before, the file, and how much of it.
+    allocated: Vec<(usize, usize, usize, usize)>,
 }
 
 impl Brute {
@@ -132,7 +152,16 @@ impl Brute {
         let names: BTreeMap<Spot, usize> = base.keys().copied().zip(0..).collect();
         let files: Vec<Vec<u8>> = base.values().cloned().collect();
         let (base_names, base) = (names.clone(), files.clone());
-        Self { model, made: Vec::new(), base_names, base, names, files, ops: 0 }
+        Self {
+            model,
+            made: Vec::new(),
+            base_names,
+            base,
+            names,
+            files,
+            ops: 0,
+            allocated: Vec::new(),
+        }
     }
 
     pub(crate) fn names(&self) -> &BTreeMap<Spot, usize> {
@@ -183,6 +212,14 @@ impl Brute {
                 let shorter = *len < self.files[ino].len();
                 self.files[ino].resize(*len, 0);
                 self.add(Effect::SetLen { ino, len: *len, shorter });
+            }
+            Op::Allocate { at, len } => {
+                let ino = self.names[at];
+                if *len > self.files[ino].len() {
+                    self.files[ino].resize(*len, 0);
+                    self.add(Effect::SetLen { ino, len: *len, shorter: false });
+                }
+                self.allocated.push((self.made.len(), self.ops, ino, *len));
             }
             Op::Rename(from, to) => self.rename(*from, *to),
             Op::Link(from, to) => {
@@ -251,10 +288,9 @@ impl Brute {
             // change other blocks alone.
             self.add(Effect::Data { ino, block, content });
             let stop = end.min(from + BLOCK);
+            self.stops(ino, old, offset, stop);
             if stop > old {
-                let journalled =
-                    self.model.append == Append::AsName && self.below_floor(ino, block);
-                self.add(Effect::Len { ino, len: stop, journalled });
+                self.len_of(ino, stop, Stop::Own, offset);
             }
         }
     }
@@ -271,53 +307,6 @@ impl Brute {
                     if (i, b) == (ino, block));
                 its && made.floor.is_some()
             })
-    }
-
-    /// Whether a sync of the block failed, and nothing happened to it since.
-    fn is_doubtful(&self, ino: usize, block: usize) -> bool {
-        let its = |made: &&Made| match made.effect {
-            Effect::Data { ino: i, block: b, .. } => (i, b) == (ino, block),
-            Effect::SetLen { ino: i, len, shorter: true } => i == ino && (block + 1) * BLOCK > len,
-            _ => false,
-        };
-        let last = self.made.iter().rev().find(its);
-        last.is_some_and(|made| made.dropped.is_some() && made.evicted.is_none())
-    }
-
-    /// Whether there is something to forget, of one file.
-    pub(crate) fn is_evictable(&self) -> bool {
-        let doubtful = |ino: &usize| (0..4).any(|block| self.is_doubtful(*ino, block));
-        (0..self.files.len()).filter(doubtful).count() == 1
-    }
-
-    /// The page cache shows again what it showed when the block was last synced.
-    fn evict(&mut self) {
-        for ino in 0..self.files.len() {
-            for block in 0..4 {
-                if !self.is_doubtful(ino, block) {
-                    continue;
-                }
-                let from = block * BLOCK;
-                let mut content = self.base[ino].get(from..).unwrap_or_default().to_vec();
-                content.resize(BLOCK, 0);
-                for made in &mut self.made {
-                    match &made.effect {
-                        Effect::Data { ino: i, block: b, content: bytes }
-                            if (*i, *b) == (ino, block) =>
-                        {
-                            if made.floor.is_some() {
-                                content.clone_from(bytes);
-                            } else if made.dropped.is_some() && made.evicted.is_none() {
-                                made.evicted = Some(self.ops);
-                            }
-                        }
-                        _ => {}
-                    }
-                }
-                let to = self.files[ino].len().min(from + BLOCK);
-                self.files[ino][from..to].copy_from_slice(&content[..to - from]);
-            }
-        }
     }
 
     // What needs what.
@@ -365,17 +354,21 @@ impl Brute {
                 Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. },
                 Effect::Name { moves: Some(j), .. },
             ) => i == j && matches!(self.model.replace, Replace::LenFirst | Replace::DataFirst),
-            (Effect::Data { ino: i, .. }, Effect::Name { moves: Some(j), .. }) => {
-                i == j && self.model.replace == Replace::DataFirst
+            (Effect::Data { ino: i, block, .. }, Effect::Name { moves: Some(j), .. }) => {
+                i == j
+                    && self.model.replace == Replace::DataFirst
+                    && self.is_new(earlier)
+                    && !self.is_cut_off(*i, *block, earlier..later)
+                    && !self.is_reserved(*i, *block, later)
             }
-            (Effect::Data { ino: i, block, .. }, Effect::Len { ino: j, len, journalled }) => {
+            (Effect::Data { ino: i, block, .. }, Effect::Len { ino: j, len, journalled, .. }) => {
                 let (Len::Float(needs) | Len::Chain(needs)) = self.model.len;
                 let last = (len - 1) / BLOCK;
                 i == j
                     && !journalled
                     && match needs {
-                        // Some and Last: see `has_its_block`.
-                        Needs::Nothing | Needs::Some | Needs::Last => false,
+                        // The others: see `has_its_block`.
+                        Needs::Nothing | Needs::Some | Needs::Last | Needs::LastAny => false,
                         Needs::All => {
                             *block <= last
                                 && self.is_new(earlier)
@@ -533,7 +526,12 @@ impl Brute {
     }
 
     fn raise_names(&mut self, ino: usize, names: Raise, covered: usize) {
-        let is_len = |effect: &Effect| matches!(effect, Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } if *i == ino);
+        let is_len = |at: usize| {
+            let known = self.is_link(at) || self.made[at].floor.is_some();
+            let effect = &self.made[at].effect;
+            known
+                && matches!(effect, Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. } if *i == ino)
+        };
         let is_name =
             |effect: &Effect| matches!(effect, Effect::Name { about, .. } if about.contains(&ino));
         let is_creation = |at: usize| {
@@ -549,10 +547,8 @@ impl Brute {
                 return own.into_iter().for_each(|effect| self.raise(effect));
             }
             Raise::AllBefore => return (0..covered).for_each(|effect| self.raise(effect)),
-            Raise::ToLastNameOrLen => {
-                last(&|at| is_len(&self.made[at].effect) || is_name(&self.made[at].effect))
-            }
-            Raise::ToCreationOrLen => last(&|at| is_len(&self.made[at].effect) || is_creation(at)),
+            Raise::ToLastNameOrLen => last(&|at| is_len(at) || is_name(&self.made[at].effect)),
+            Raise::ToCreationOrLen => last(&|at| is_len(at) || is_creation(at)),
         };
         for effect in 0..last.map_or(0, |last| last + 1) {
             if self.in_one_chain(&self.made[effect].effect) {

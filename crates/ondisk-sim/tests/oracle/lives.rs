@@ -30,6 +30,7 @@ fn makes_sense(op: &Op, brute: &Brute) -> bool {
         Op::Write { at, .. }
         | Op::WriteDurable { at, .. }
         | Op::FailedDurable { at, .. }
+        | Op::Allocate { at, .. }
         | Op::Remove(at)
         | Op::Sync(at)
         | Op::SyncData(at)
@@ -48,6 +49,7 @@ fn makes_sense_on(op: &Op, fs: &MemFs) -> bool {
         Op::Write { at, .. }
         | Op::WriteDurable { at, .. }
         | Op::FailedDurable { at, .. }
+        | Op::Allocate { at, .. }
         | Op::Remove(at)
         | Op::Sync(at)
         | Op::SyncData(at)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ondisk_fs::{Access, Blocks, File, FileSystem, Rung};
 use ondisk_sim::{CrashFs, Fault, Image, MemFs, Model, Node, Place, Target};
 
-use crate::brute::{BLOCK, Brute, Op, Spot, Tree};
+use crate::brute::{ALLOCATED, BLOCK, Brute, Op, Spot, Tree};
 
 /// Small numbers from a seed.
 pub(crate) struct Draw(pub(crate) u64);
@@ -53,7 +53,7 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
     }
     loop {
         let at = if there.is_empty() { None } else { Some(draw.of(&there)) };
-        match (draw.below(20), at) {
+        match (draw.below(21), at) {
             (0 | 1, _) if !free.is_empty() => return Op::Create(draw.of(&free)),
             (2..=5, Some(at)) => {
                 let offset = draw.of(&[0, 100, 500, 700, 4000, 4090, 5000, 8192]);
@@ -68,6 +68,7 @@ pub(crate) fn draw_op(draw: &mut Draw, brute: &Brute, n: usize) -> Op {
                     return Op::SetLen { at, len };
                 }
             }
+            (20, Some(at)) => return Op::Allocate { at, len: draw.of(&ALLOCATED) },
             (8 | 9, Some(at)) => {
                 let to = draw.of(&SPOTS);
                 let names = brute.names();
@@ -107,6 +108,7 @@ pub(crate) fn perform(fs: &MemFs, op: &Op) {
             durable(&*open(at), *block, *byte).unwrap_err();
         }
         Op::SetLen { at, len } => open(at).set_len(*len as u64).unwrap(),
+        Op::Allocate { at, len } => open(at).allocate(*len as u64).unwrap(),
         Op::Rename(from, to) => fs.rename(&path(*from), &path(*to)).unwrap(),
         Op::Link(from, to) => fs.link(path(*from), path(*to)).unwrap(),
         Op::Remove(at) => fs.remove(&path(*at)).unwrap(),

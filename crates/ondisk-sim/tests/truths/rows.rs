@@ -21,7 +21,8 @@ pub(crate) const LATTICE: [(&str, &str); 8] = [
     ("btrfs", "posix"),
 ];
 
-const NEEDS: [Needs; 4] = [Needs::Nothing, Needs::Some, Needs::Last, Needs::All];
+const NEEDS: [Needs; 5] =
+    [Needs::Nothing, Needs::Some, Needs::Last, Needs::LastAny, Needs::All];
 const RAISES: [Raise; 5] = [
     Raise::Nothing,
     Raise::OwnNames,
@@ -115,6 +116,7 @@ fn weakness(row: &Model) -> [(&'static str, usize); 8] {
         Len::Chain(Needs::All),
         Len::Float(Needs::All),
         Len::Float(Needs::Last),
+        Len::Float(Needs::LastAny),
         Len::Float(Needs::Some),
         Len::Float(Needs::Nothing),
     ];

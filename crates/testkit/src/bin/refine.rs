@@ -3,7 +3,7 @@
 //!
 //! `refine [--from N] [--cases N] [--jobs N] [--keep-going]`: prints what it looked at, and exits 1
 //! at the first image that its model does not allow, with the case that shows it. `refine --case N` runs one and shows
-//! its script.
+//! its script; `refine --canaries` says which case notices which planted mistake of the machine.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::process::ExitCode;
@@ -12,13 +12,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use testkit::refine::{Case, Seen};
 
-const USAGE: &str = "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] | --case N";
+const USAGE: &str =
+    "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] [--canaries] | --case N";
 
 fn main() -> ExitCode {
     let (mut from, mut cases, mut jobs, mut one) = (1_u64, 100_000_u64, 2_u64, None);
-    let mut keep_going = false;
+    let (mut keep_going, mut canaries) = (false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
+        if name == "--canaries" {
+            canaries = true;
+            continue;
+        }
         if name == "--keep-going" {
             keep_going = true;
             continue;
@@ -35,9 +40,19 @@ fn main() -> ExitCode {
             }
         }
     }
+    if canaries {
+        for mistake in testkit::refine::MISTAKES {
+            let caught = (from..from + cases).find_map(|number| {
+                let why = Case::of(number).with(mistake).run().err()?;
+                Some((number, why.lines().next().unwrap_or_default().to_owned()))
+            });
+            println!("{mistake:?}: {caught:?}");
+        }
+        return ExitCode::SUCCESS;
+    }
     if let Some(number) = one {
         let case = Case::of(number);
-        println!("{}{:#?}", case.script, case.config);
+        println!("{}{:#?}", case.lives.join("--- then\n"), case.config);
         return match case.run() {
             Ok(seen) => {
                 println!("{seen:?}");
@@ -92,14 +107,7 @@ fn campaign(from: u64, cases: u64, jobs: u64, keep_going: bool) -> ExitCode {
         }
     });
     let (done, seen) = total.into_inner().unwrap_or_default();
-    println!(
-        "{done} cases from {from}: {} deaths, {} different images, {} events, {} unknown, {:.0} s",
-        seen.deaths,
-        seen.images,
-        seen.events,
-        seen.unknown,
-        clock()
-    );
+    println!("{done} cases from {from} in {:.0} s: {seen:?}", clock());
     match failure.into_inner().ok().flatten() {
         Some((number, why)) => {
             println!("case {number} leaves what its model does not allow:\n{why}");

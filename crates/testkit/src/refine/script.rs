@@ -37,10 +37,39 @@ const SIZES: [&str; 10] =
 const PLACES: [&str; 8] = ["0", "1", "100", "512", "4095", "4096", "6000", "12288"];
 const WAITS: [&str; 8] = ["1us", "30us", "300us", "2ms", "5ms", "1s", "6s", "36s"];
 
-/// A script of a seed.
+/// What a step writes; files that are there at first have other letters.
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN";
+
+/// How much a script does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Up to a dozen steps.
+    Short,
+    /// Enough to fill a small drive more than once.
+    Long,
+}
+
+/// A script of a seed; `first` of a first life, with files that are there.
 #[must_use]
-pub fn script(seed: u64) -> String {
+pub fn script(seed: u64, length: Length, first: bool) -> String {
     let mut dice = Dice::new(seed);
+    let mut text = if first { durable(&mut dice) } else { String::new() };
+    let tasks = 1 + dice.below(3);
+    let steps = match length {
+        Length::Short => 2 + dice.below(11),
+        Length::Long => 32 + dice.below(9),
+    };
+    for step in 0..steps {
+        let task = dice.below(tasks);
+        let letter = LETTERS[usize::try_from(step).unwrap_or(0) % LETTERS.len()];
+        let line = line(&mut dice, char::from(letter));
+        // Writing to a string cannot fail.
+        writeln!(text, "@{} {line}", char::from(b'A' + u8::try_from(task).unwrap_or(0))).ok();
+    }
+    text
+}
+
+fn durable(dice: &mut Dice) -> String {
     let mut text = String::from("durable { mkdir d; mkdir e");
     for (at, file) in FILES.iter().enumerate() {
         if dice.below(2) == 0 {
@@ -51,14 +80,6 @@ pub fn script(seed: u64) -> String {
         }
     }
     text.push_str(" }\n");
-    let tasks = 1 + dice.below(3);
-    let steps = 2 + dice.below(11);
-    for step in 0..steps {
-        let task = dice.below(tasks);
-        let letter = char::from(b'a' + u8::try_from(step).unwrap_or(0));
-        let line = line(&mut dice, letter);
-        writeln!(text, "@{} {line}", char::from(b'A' + u8::try_from(task).unwrap_or(0))).ok();
-    }
     text
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ondisk_fs::BLOCK;
 
 use super::{
-    AnyOf, BlockStep, Effect, EffectId, Effects, FileSteps, Kind, LenStep, NEVER, NameStep,
+    AnyOf, BlockStep, Effect, EffectId, Effects, FileSteps, Kind, LastOf, LenStep, NEVER, NameStep,
     cuts_block,
 };
 use crate::ops::history::{At, Call, History, Ino, SyncKind, What, WriteSync};
@@ -23,6 +23,9 @@ use crate::ops::path::Name;
 use crate::ops::store::BlockId;
 
 mod floors;
+mod stops;
+
+use stops::{Stops, Why};
 
 /// Reads a history once, from its first call to its last return.
 pub(super) struct Builder<'a> {
@@ -32,6 +35,7 @@ pub(super) struct Builder<'a> {
     chain: Option<EffectId>,
     /// By call: its effects.
     own: Vec<Range<EffectId>>,
+    stops: Stops,
 }
 
 impl<'a> Builder<'a> {
@@ -52,7 +56,13 @@ impl<'a> Builder<'a> {
             first_made,
             targets: BTreeMap::new(),
         };
-        Self { history, effects, chain: None, own: vec![0..0; history.calls.len()] }
+        Self {
+            history,
+            effects,
+            chain: None,
+            own: vec![0..0; history.calls.len()],
+            stops: Stops::new(model, history),
+        }
     }
 
     pub(super) fn finish(mut self) -> Effects {
@@ -150,22 +160,13 @@ impl<'a> Builder<'a> {
                     self.data(at, *ino, version.block, version.content);
                 }
             }
-            What::Write { ino, offset, len, old_len, versions, .. } => {
-                let end = offset + len;
-                for at_version in versions.clone() {
-                    let version = self.history.versions[at_version as usize];
-                    self.data(at, *ino, version.block, version.content);
-                    let stop = end.min((u64::from(version.block) + 1) * BLOCK as u64);
-                    if stop > *old_len {
-                        self.len(at, *ino, version.block, stop);
-                    }
-                }
-            }
+            What::Write { .. } => self.write(at, call),
             What::SetLen { ino, old_len, len } => self.set_len(at, *ino, *old_len, *len),
             What::Allocate { ino, old_len, len } => {
                 if len > old_len {
                     self.set_len(at, *ino, *old_len, *len);
                 }
+                self.reserve(*ino, *len);
             }
             What::Rot { ino, versions } => {
                 for version in versions.clone() {
@@ -184,6 +185,30 @@ impl<'a> Builder<'a> {
             | What::SyncRange { .. }
             | What::SyncDir { .. }
             | What::SyncEverything => {}
+        }
+    }
+
+    /// The blocks of a write, and the lengths on its way, one after the other.
+    fn write(&mut self, at: u32, call: &Call) {
+        let What::Write { ino, offset, len, old_len, versions, .. } = &call.what else { return };
+        let end = offset + len;
+        let (Len::Float(wants) | Len::Chain(wants)) = self.effects.model.len;
+        let mut stops = self.stops.of(call.called, *ino, *old_len..end, *offset);
+        for at_version in versions.clone() {
+            let version = self.history.versions[at_version as usize];
+            self.data(at, *ino, version.block, version.content);
+            let stop = end.min((u64::from(version.block) + 1) * BLOCK as u64);
+            let wants = match stops.remove(&stop) {
+                Some(Why::Reserved(_)) => Needs::Nothing,
+                _ => wants,
+            };
+            let behind = stops.split_off(&stop);
+            for (stop, why) in std::mem::replace(&mut stops, behind) {
+                self.stop(at, *ino, *offset, (stop, why));
+            }
+            if stop > *old_len {
+                self.len(at, *ino, version.block, stop, wants);
+            }
         }
     }
 
@@ -289,10 +314,7 @@ impl<'a> Builder<'a> {
             // With InOrder the one chain says it.
             Replace::Nothing | Replace::InOrder => Vec::new(),
             Replace::LenFirst => len.into_iter().collect(),
-            Replace::DataFirst => {
-                let newest = |steps: &Vec<BlockStep>| steps.last().map(|step| step.effect);
-                file.blocks.values().filter_map(newest).chain(len).collect()
-            }
+            Replace::DataFirst => file.fresh.iter().map(|(_, effect)| *effect).chain(len).collect(),
         }
     }
 
@@ -311,8 +333,20 @@ impl<'a> Builder<'a> {
         let effect = self.add(call, Kind::Data { ino, block }, chained, needs);
         let file = self.file(ino);
         file.blocks.entry(block).or_default().push(BlockStep { effect, content });
-        if is_new {
+        if is_new && u64::from(block) * (BLOCK as u64) >= file.reserved {
             file.fresh.push((block, effect));
+        }
+        let Effects { files, lens_of, list, .. } = &mut self.effects;
+        let lasts = &mut files[ino.index()].lasts;
+        for last in lasts.iter_mut().filter(|last| last.block == block) {
+            let had = std::mem::replace(&mut last.has, true);
+            if !had {
+                list[last.len as usize].made = list[effect as usize].made;
+            }
+            if let Some(any_of) = last.any_of {
+                let any_of = &mut lens_of[any_of];
+                if had { &mut any_of.later } else { &mut any_of.any }.push(effect);
+            }
         }
         if let Some(any_of) = any_of {
             let any_of = &mut self.effects.lens_of[any_of];
@@ -347,18 +381,15 @@ impl<'a> Builder<'a> {
     }
 
     /// A length that a write brings, which ends in a block.
-    fn len(&mut self, call: u32, ino: Ino, block: u32, len: u64) {
+    fn len(&mut self, call: u32, ino: Ino, block: u32, len: u64, wants: Needs) {
         let model = self.effects.model;
         let mut needs = self.last_len(ino);
-        let (in_chain, wants) = match model.len {
-            Len::Float(wants) => (model.names == Names::Everything, wants),
-            Len::Chain(wants) => (true, wants),
-        };
+        let in_chain = matches!(model.len, Len::Chain(_)) || model.names == Names::Everything;
         let journalled = model.append == Append::AsName && self.below_floor(ino, block);
         let wants = if journalled { Needs::Nothing } else { wants };
         let file = self.file(ino);
         match wants {
-            Needs::Nothing | Needs::Some | Needs::Last => {}
+            Needs::Nothing | Needs::Some | Needs::Last | Needs::LastAny => {}
             // Those that an earlier length needs come with it.
             Needs::All => {
                 let new = file.fresh.extract_if(.., |(fresh, _)| *fresh <= block);
@@ -370,17 +401,71 @@ impl<'a> Builder<'a> {
         match wants {
             Needs::Nothing | Needs::All => {}
             Needs::Some => self.need_any_of(ino, effect),
-            Needs::Last => self.need_last(ino, block, effect),
+            Needs::Last | Needs::LastAny => self.need_last(ino, block, effect, wants),
+        }
+    }
+
+    /// A length at which a file may stop besides, on the way of a write. A block that has its place
+    /// brings none any more, and what is written to it brings the length at once.
+    fn stop(&mut self, call: u32, ino: Ino, offset: u64, (len, why): (u64, Why)) {
+        let Ok(block) = u32::try_from((len - 1) / BLOCK as u64) else { return };
+        let is_written = u64::from(block) >= offset / BLOCK as u64;
+        if self.below_floor(ino, block) && (is_written || why == Why::LeftOut) {
+            return;
+        }
+        let needs = self.last_len(ino);
+        let waiting = self.file(ino).last_of.clone();
+        let effect = self.add(call, Kind::Len { ino, len }, false, needs);
+        self.len_step(ino, LenStep { effect, len, cuts: false });
+        // It may never come to be: the next takes its place then.
+        self.file(ino).last_of = waiting;
+        let floats = self.effects.model.len == Len::Float(Needs::Nothing);
+        match why {
+            Why::Reserved(made) => self.effects.list[effect as usize].made = made,
+            Why::LeftOut if floats => {
+                let has = self.pending(ino, block).next().is_some();
+                self.file(ino).lasts.push(LastOf { block, len: effect, any_of: None, has });
+            }
+            Why::LeftOut => self.need_last(ino, block, effect, Needs::LastAny),
+        }
+        if self.effects.files[ino.index()]
+            .lasts
+            .last()
+            .is_some_and(|it| it.len == effect && !it.has)
+        {
+            // Nobody wrote the block yet.
+            self.effects.list[effect as usize].made = NEVER;
+        }
+    }
+
+    /// Blocks are reserved: where lengths float, nobody waits for what is written to them.
+    fn reserve(&mut self, ino: Ino, len: u64) {
+        if matches!(self.effects.model.len, Len::Float(_)) {
+            let file = self.file(ino);
+            file.reserved = file.reserved.max(len);
+            file.fresh.retain(|(block, _)| u64::from(*block) * (BLOCK as u64) >= len);
         }
     }
 
     /// A length needs its last block, or the length that comes next.
-    fn need_last(&mut self, ino: Ino, block: u32, len: EffectId) {
-        let file = &self.effects.files[ino.index()];
-        let any = file.block(block).last().map(|step| step.effect).into_iter().collect();
-        let (lens, later) = (vec![len], Vec::new());
-        self.effects.lens_of.push(AnyOf { lens, any, later, dropped: NEVER });
-        self.file(ino).last_of = self.effects.lens_of.len().checked_sub(1);
+    fn need_last(&mut self, ino: Ino, block: u32, len: EffectId, wants: Needs) {
+        let mut any_of = AnyOf { lens: vec![len], dropped: NEVER, ..AnyOf::default() };
+        if wants == Needs::LastAny {
+            let mut pending = self.pending(ino, block);
+            any_of.any.extend(pending.next());
+            any_of.later.extend(pending);
+        } else {
+            let last = self.effects.files[ino.index()].block(block).last();
+            any_of.any.extend(last.map(|step| step.effect));
+        }
+        let has = !any_of.any.is_empty();
+        self.effects.lens_of.push(any_of);
+        let last = self.effects.lens_of.len() - 1;
+        let file = self.file(ino);
+        file.last_of.push(last);
+        if wants == Needs::LastAny {
+            file.lasts.push(LastOf { block, len, any_of: Some(last), has });
+        }
     }
 
     /// A length needs one of the blocks that are not durable.
@@ -408,7 +493,10 @@ impl<'a> Builder<'a> {
         self.len_step(ino, LenStep { effect, len, cuts: len < old_len });
         let file = self.file(ino);
         if len < old_len {
-            file.fresh.retain(|(block, _)| u64::from(*block) * (BLOCK as u64) < len);
+            let stays = |block: u32| u64::from(block) * (BLOCK as u64) < len;
+            file.fresh.retain(|(block, _)| stays(*block));
+            file.lasts.retain(|last| stays(last.block));
+            file.reserved = file.reserved.min(len);
         }
         // Who has the new length needs no block for the ones before it.
         if let Some(any_of) = file.any_of.take() {
@@ -416,15 +504,25 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The last length; and where that came to be later than its write, the one before it too.
     fn last_len(&self, ino: Ino) -> Vec<EffectId> {
-        self.effects.files[ino.index()].lens.last().map(|step| step.effect).into_iter().collect()
+        let lens = self.effects.files[ino.index()].lens.iter().rev().map(|step| step.effect);
+        let mut last = Vec::new();
+        for len in lens {
+            last.push(len);
+            let Effect { made, call, .. } = self.effects.list[len as usize];
+            if made == self.history.calls[call as usize].called {
+                break;
+            }
+        }
+        last
     }
 
     fn len_step(&mut self, ino: Ino, step: LenStep) {
         let file = &mut self.effects.files[ino.index()];
         file.has_cuts |= step.cuts;
         file.lens.push(step);
-        if let Some(last_of) = file.last_of.take() {
+        for last_of in std::mem::take(&mut file.last_of) {
             self.effects.lens_of[last_of].any.push(step.effect);
         }
     }

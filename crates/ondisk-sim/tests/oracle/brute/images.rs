@@ -11,14 +11,19 @@ impl Brute {
         let is_floor = |at: usize| self.made[at].floor.is_some_and(|op| op < returned);
         let is_dropped = |at: usize| self.made[at].dropped.is_some_and(|op| op < returned);
         let is_evicted = |at: usize| self.made[at].evicted.is_some_and(|op| op < made);
-        let open: Vec<usize> = (0..there).filter(|at| !is_floor(*at) && !is_evicted(*at)).collect();
+        let no_stop: Vec<bool> = (0..self.made.len()).map(|at| self.is_no_stop(at, made)).collect();
+        let is_open = |at: &usize| !is_floor(*at) && !is_evicted(*at) && !no_stop[*at];
+        let open: Vec<usize> = (0..there).filter(is_open).collect();
         if open.len() > 13 {
             return None;
         }
         let needs: Vec<(usize, usize)> =
             self.all_needs().into_iter().filter(|(_, needed)| !is_dropped(*needed)).collect();
+        let needs: Vec<(usize, usize)> =
+            needs.into_iter().filter(|(_, needed)| !no_stop[*needed]).collect();
         let mut images = BTreeSet::new();
         let fate = |at: usize| match at {
+            _ if no_stop[at] => Fate::Lost,
             _ if is_floor(at) => Fate::Floor,
             _ if is_evicted(at) => Fate::Evicted,
             _ => Fate::Lost,
@@ -56,13 +61,17 @@ impl Brute {
             is(*later) && is(*earlier) && !self.same_block(*later, *earlier)
         });
         let by_last_len = (0..self.made.len()).filter(|len| {
-            wanted == Needs::Last
+            matches!(wanted, Needs::Last | Needs::LastAny)
                 && is(*len)
+                && self.needs_last(*len)
                 && matches!(self.made[*len].effect, Effect::Len { journalled: false, .. })
                 && !self.is_superseded(*len, is)
         });
         let is_dropped = |at: &usize| self.made[*at].dropped.is_some_and(|op| op < returned);
-        let last_blocks = by_last_len.map(|len| self.last_block(len));
+        let last_blocks = by_last_len.filter_map(|len| match wanted {
+            Needs::Last => Some(self.last_block(len)),
+            _ => self.last_versions(len).first().copied(),
+        });
         let last_blocks = last_blocks.filter(|at| is(*at) && !is_dropped(at));
         by_others.map(|(_, earlier)| *earlier).chain(last_blocks).collect()
     }
@@ -96,6 +105,24 @@ impl Brute {
         self.made[..len].iter().rposition(its).unwrap()
     }
 
+    /// Whether a length needs its last block: unless others have allocated that.
+    fn needs_last(&self, len: usize) -> bool {
+        !self.is_allocated(len, self.ops)
+    }
+
+    /// The versions of its last block since it had no place, until it is cut off.
+    pub(super) fn last_versions(&self, len: usize) -> Vec<usize> {
+        let Effect::Len { ino, len: n, .. } = self.made[len].effect else { unreachable!() };
+        let last = (n - 1) / BLOCK;
+        let its = |at: &usize| {
+            let at = *at;
+            let between = if at < len { at..len } else { len..at };
+            matches!(self.made[at].effect, Effect::Data { ino: i, block, .. } if (i, block) == (ino, last))
+                && !self.is_cut_off(ino, last, between)
+        };
+        (0..self.made.len()).filter(its).collect()
+    }
+
     /// Whether a later length of the same file is there.
     fn is_superseded(&self, len: usize, is: &impl Fn(usize) -> bool) -> bool {
         let Effect::Len { ino, .. } = self.made[len].effect else { return false };
@@ -112,6 +139,13 @@ impl Brute {
         let Effect::Len { ino, journalled: false, .. } = self.made[len].effect else { return true };
         match needs {
             Needs::Nothing | Needs::All => return true,
+            Needs::LastAny => {
+                let is_dropped = |at: usize| self.made[at].dropped.is_some_and(|op| op < returned);
+                let versions = self.last_versions(len);
+                return !self.needs_last(len)
+                    || versions.into_iter().any(|at| is(at) || is_dropped(at))
+                    || self.is_superseded(len, is);
+            }
             Needs::Last => {
                 let data = self.last_block(len);
                 let is_dropped = self.made[data].dropped.is_some_and(|op| op < returned);

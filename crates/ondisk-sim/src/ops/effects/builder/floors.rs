@@ -145,7 +145,13 @@ impl Builder<'_> {
         let file = &self.effects.files[ino.index()];
         let is_covered = |effect: &EffectId| self.covers(covered, *effect);
         let name = || file.names.iter().rev().copied().find(is_covered);
-        let len = || file.lens.iter().rev().map(|step| step.effect).find(is_covered);
+        // A length that the journal does not know brings nothing.
+        let is_known = |effect: &EffectId| {
+            let effect = &self.effects.list[*effect as usize];
+            effect.chained || effect.floor <= covered.returned
+        };
+        let lens = || file.lens.iter().rev().map(|step| step.effect);
+        let len = || lens().find(|effect| is_covered(effect) && is_known(effect));
         let last = match raise {
             Raise::Nothing => None,
             Raise::OwnNames => {
