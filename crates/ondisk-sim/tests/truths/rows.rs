@@ -21,8 +21,7 @@ pub(crate) const LATTICE: [(&str, &str); 8] = [
     ("btrfs", "posix"),
 ];
 
-const NEEDS: [Needs; 5] =
-    [Needs::Nothing, Needs::Some, Needs::Last, Needs::LastAny, Needs::All];
+const NEEDS: [Needs; 5] = [Needs::Nothing, Needs::Some, Needs::Last, Needs::LastAny, Needs::All];
 const RAISES: [Raise; 5] = [
     Raise::Nothing,
     Raise::OwnNames,
