@@ -23,7 +23,7 @@ pub mod script;
 use script::Dice;
 
 /// Mistakes of the machine that may be planted.
-pub const MISTAKES: [Sabotage; 32] = [
+pub const MISTAKES: [Sabotage; 35] = [
     Sabotage::NoFlushBeforeCommit,
     Sabotage::FlushForgetsCache,
     Sabotage::FuaAckedFromCache,
@@ -56,6 +56,9 @@ pub const MISTAKES: [Sabotage; 32] = [
     Sabotage::RewriteForgotten,
     Sabotage::DirsLockedAsNamed,
     Sabotage::TailNotZeroed,
+    Sabotage::CloseWithoutCommit,
+    Sabotage::NamesNotCommitted,
+    Sabotage::VerifierIgnored,
 ];
 
 /// One run: what is done in each life, and the machine that it is done on.

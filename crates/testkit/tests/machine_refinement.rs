@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ondisk_sim::machine::config::{DataMode, DriveCache, Mount, Sabotage, Scheduler};
-use testkit::refine::{Case, Seen};
+use testkit::refine::{Case, MISTAKES, Seen};
 
 /// So many cases are run; `refine` runs more.
 const CASES: u64 = 1200;
@@ -62,7 +62,7 @@ fn what_the_machine_leaves_the_models_allow() {
     assert!(seen.later_lives > 200 && seen.wraps > 50, "{seen:?}");
 }
 
-/// The mistakes that cuts show here, by layer. Tests of the layers notice the others.
+/// The mistakes that cuts show here, by layer.
 const CAUGHT: [Sabotage; 21] = [
     // The file system and its journal.
     Sabotage::NoFlushBeforeCommit,
@@ -90,6 +90,39 @@ const CAUGHT: [Sabotage; 21] = [
     Sabotage::StaleSeqWins,
     Sabotage::SavedMapIsAll,
 ];
+
+/// The others, each with the test of its layer that notices it.
+const ELSEWHERE: [(Sabotage, &str); 14] = [
+    (Sabotage::RevokeForgotten, "ext4: a_directory_that_is_gone_does_not_come_back_into_a_file"),
+    (Sabotage::ReplayIgnoresRevoke, "ext4: canary_what_was_revoked_is_replayed"),
+    (Sabotage::ChecksumIgnored, "ext4: canary_checksums_are_ignored"),
+    (Sabotage::MergeIntoFlush, "block: nothing_joins_what_flushes_and_it_joins_nothing"),
+    (Sabotage::DeadlineIgnoresExpiry, "block: who_expired_goes_first_in_the_next_batch"),
+    (Sabotage::GcLosesPage, "ssd: planted_mistakes_are_found"),
+    (Sabotage::EraseBeforeCopy, "ssd: planted_mistakes_are_found"),
+    (
+        Sabotage::WritebackErrorKept,
+        "page cache: a_failed_write_back_leaves_a_clean_page_that_an_eviction_takes_back",
+    ),
+    (Sabotage::TailNotZeroed, "page cache: a_smaller_length_clears_the_rest_of_the_last_page"),
+    (
+        Sabotage::ErrorNotTold,
+        "vfs: a_failed_write_back_is_told_once_to_each_description_open_at_the_time",
+    ),
+    (Sabotage::DirsLockedAsNamed, "vfs: a_circle_of_locks_is_found"),
+    (Sabotage::CloseWithoutCommit, "nfs: what_is_in_a_closed_file_is_kept"),
+    (Sabotage::NamesNotCommitted, "nfs: a_planted_mistake_with_names_shows"),
+    (Sabotage::VerifierIgnored, "nfs: what_a_server_lost_is_sent_again"),
+];
+
+#[test]
+fn every_mistake_has_somebody_who_notices() {
+    for mistake in MISTAKES {
+        let here = CAUGHT.contains(&mistake);
+        let elsewhere = ELSEWHERE.iter().any(|(it, _)| *it == mistake);
+        assert!(here != elsewhere, "{mistake:?}: here {here}, elsewhere {elsewhere}");
+    }
+}
 
 #[test]
 fn planted_mistakes_of_the_machine_are_noticed() {
