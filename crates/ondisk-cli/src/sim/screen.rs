@@ -1,7 +1,7 @@
 //! A run as text: what was called, how far each acknowledgement had come, what a death takes.
 //!
 //! Invariant: a reader who knows no file system can follow it; no line is wider than
-//! [`WIDTH`](super::wrap::WIDTH); what is coloured says the same without colour.
+//! [`WIDTH`]; what is coloured says the same without colour.
 
 use super::config::Fatal;
 use super::deaths::Own;
