@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_file_is_there_with_its_bytes_or_it_is_lost() {
-        let image = Image::new().file("d/f", *b"AB");
+        let image = Image::new().dir("d").file("d/f", *b"AB");
         assert!(bytes("d/f", b"AB").is_in(&image));
         assert!(bytes("d/f", b"A").is_in(&image), "it has grown since");
         for lost in [bytes("d/f", b"ABC"), bytes("d/f", b"B"), bytes("f", b""), bytes("d", b"")] {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_symbolic_link_is_followed_and_a_circle_ends() {
-        let mut image = Image::new().file("d/f", *b"A");
+        let mut image = Image::new().dir("d").file("d/f", *b"A");
         for (at, to) in [("l", "d/f"), ("d/up", "../d"), ("o", "o")] {
             image.nodes.insert(at.into(), Node::Symlink(to.into()));
         }
