@@ -1,0 +1,91 @@
+//! The page's own tests: those of its parts in Node, and those of the whole in real browsers.
+//!
+//! Needs `node` (20 or newer), `npm`, `chromium` and `firefox-esr`. Where one is missing, a line
+//! says that nothing was checked; where `CI` is set that is a failure.
+
+#![allow(clippy::disallowed_methods, reason = "runs other programs and says how long they took")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// The oldest Node that runs them.
+const NODE: u32 = 20;
+
+fn web() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("web")
+}
+
+/// Straight to the descriptor: the harness keeps what a passing test prints.
+fn say(what: &str) {
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "suite player: {what}").unwrap();
+}
+
+fn answer(program: &str, argument: &str) -> Option<String> {
+    let output = Command::new(program).arg(argument).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// `v20.20.2` is 20.
+fn major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// What is missing here, in words; `None` where everything is there.
+fn missing(node: Option<&str>, there: impl Fn(&str) -> bool) -> Option<String> {
+    match node.and_then(major) {
+        None => return Some("there is no node".into()),
+        Some(older) if older < NODE => return Some(format!("node {older} is older than {NODE}")),
+        Some(_) => {}
+    }
+    let program = ["npm", "chromium", "firefox-esr"].into_iter().find(|name| !there(name))?;
+    Some(format!("there is no {program}"))
+}
+
+/// Whether the tools that the lock file names were unpacked after it was written.
+fn unpacked(web: &Path) -> bool {
+    let written = |path: &str| web.join(path).metadata().and_then(|about| about.modified()).ok();
+    written("node_modules/.package-lock.json") >= written("package-lock.json")
+}
+
+/// Runs a program beside the page's sources; what it prints goes through.
+fn run(what: &str, program: &str, arguments: &[&str]) -> bool {
+    let began = Instant::now();
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(web()).stdin(Stdio::null());
+    let ended = command.stdout(std::io::stderr()).status();
+    let held = ended.is_ok_and(|status| status.success());
+    let verdict = if held { "held" } else { "FAILED" };
+    say(&format!("{what}: {verdict}, {:.1} s", began.elapsed().as_secs_f64()));
+    held
+}
+
+#[test]
+fn the_page_s_own_tests_hold() {
+    let version = answer("node", "--version");
+    if let Some(why) = missing(version.as_deref(), |name| answer(name, "--version").is_some()) {
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        return say(&format!("not checked, {why}"));
+    }
+    if !unpacked(&web()) {
+        assert!(run("tools", "npm", &["ci", "--no-audit", "--no-fund"]), "npm ci");
+    }
+    let parts = run("parts", "npm", &["test", "--silent"]);
+    let whole = run("whole", "node", &["e2e/run.mjs"]);
+    assert!(parts && whole, "the lines above say what failed");
+}
+
+#[test]
+fn canaries_a_machine_that_lacks_something_is_not_taken_for_a_whole_one() {
+    assert!(missing(Some("v20.0.0\n"), |_| true).is_none());
+    assert!(missing(Some("v24.1.0\n"), |_| true).is_none());
+    assert!(missing(None, |_| true).is_some());
+    assert!(missing(Some("v18.19.0\n"), |_| true).is_some());
+    assert!(missing(Some("nonsense"), |_| true).is_some());
+    for program in ["npm", "chromium", "firefox-esr"] {
+        assert!(missing(Some("v20.0.0"), |name| name != program).is_some(), "{program}");
+    }
+}
