@@ -177,25 +177,27 @@ export function markup() {
   return ended(lines.map((line) => JSON.stringify(line)), 6);
 }
 
-/** Files that are refused, or shown with a word about what is wrong: name, text. */
+/** Files that are refused: what is wrong, the content, and a word that the message has to have. */
 export function hostile() {
   const lines = short();
   const pick = numbers(11);
   const junk = Buffer.from(Array.from({ length: 65536 }, () => pick(256)));
-  const without = lines.slice(0, 40);
-  const half = [...without, lines[40].slice(0, 30)];
+  const cut = lines.slice(0, 40).join("\n");
   const newer = [lines[0].replace('"v":1', '"v":2'), ...lines.slice(1)];
-  const wrong = lines.map((line) => line.replace('"d":[["q/1","P2","D2"]]', '"d":[["q/1","P9","D2"]]'));
+  const wrong = lines.map((line) => line.replace('[["q/1","P2","D2"]]', '[["q/1","P9","D2"]]'));
+  const other = lines.map((line) => line.replace('"b64":"QUJD"', '"b64":"QUJE"'));
+  const endless = '{"i":1,"t":1,"l":3,"k":"Dirtied","d":[["page/1/0-9007199254740991","","D1+"]]}';
   return [
-    ["truncated between lines", `${without.join("\n")}\n`],
-    ["truncated inside a line", half.join("\n")],
-    ["a newer version", `${newer.join("\n")}\n`],
-    ["a change whose cells do not hold what it says", `${wrong.join("\n")}\n`],
-    ["binary junk", junk],
-    ["nothing at all", ""],
-    ["another kind of JSON", '{"ondisk":"recording","v":1}\n'],
-    ["a bomb of nesting", `${lines[0]}\n${"[".repeat(200_000)}\n`],
-    ["sixty megabytes in one line", Buffer.alloc(60 * 1024 * 1024, "x")],
-    ["a range of cells without end", `${lines[0]}\n{"i":1,"t":1,"l":3,"k":"Dirtied","d":[["page/1/0-9007199254740991","","D1+"]]}\n`],
+    ["cut off between two lines", `${cut}\n`, /cut off/],
+    ["cut off inside a line", `${cut}\n${lines[40].slice(0, 30)}`, /cut off/],
+    ["of a newer version", `${newer.join("\n")}\n`, /version 2/],
+    ["with cells that do not hold what it says", `${wrong.join("\n")}\n`, /line \d+/i],
+    ["with other bytes than its digest says", `${other.join("\n")}\n`, /changed|digest/],
+    ["of binary junk", junk, /no timeline/],
+    ["of nothing at all", "", /no timeline|empty/],
+    ["of another kind", '{"ondisk":"recording","v":1}\n', /no timeline/],
+    ["with brackets without end", `${lines[0]}\n${"[".repeat(200_000)}\n`, /line 2/i],
+    ["with cells without end", `${lines[0]}\n${endless}\n`, /line 2/i],
+    ["of sixty megabytes in one line", Buffer.alloc(60 * 1024 * 1024, "x"), /line|long|large|timeline/],
   ];
 }

@@ -1,0 +1,140 @@
+// The page right after it was loaded: what it asks for, what its keys do, what its link holds.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { drawn, hashOf, launch, opened, press, textOf, visit } from "./browser.mjs";
+import {
+  asksForNothing, complainsOfNothing, hasItsPolicy, pictureOf, stepsBackAreStepsUndone, stepsChangeTheLink,
+} from "./checks.mjs";
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+/** Runs with a visit, which ends however that goes. */
+async function during(options, what) {
+  const one = await visit(browser, options);
+  try {
+    await what(one);
+    await complainsOfNothing(one);
+    await asksForNothing(one);
+  } finally {
+    await one.close();
+  }
+}
+
+test("nothing is asked of the network, and the policy says so", () =>
+  during({}, async (one) => {
+    await hasItsPolicy(one);
+    await press(one.page, "ArrowRight", "c", "Escape", "l", "Escape", "e", "Escape", "?", "Escape");
+  }));
+
+test("without a click → and ← step, and the link follows at once", () => during({}, stepsChangeTheLink));
+
+test("without a click Space plays and pauses", () =>
+  during({}, async ({ page }) => {
+    await press(page, "Home");
+    const start = await hashOf(page);
+    await press(page, "Space");
+    await page.waitForFunction((start) => location.hash !== start, start);
+    await press(page, "Space");
+    const paused = await hashOf(page);
+    assert.equal(await page.evaluate(() => scrollY), 0, "Space scrolled the page");
+    await press(page, "ArrowRight");
+    assert.notEqual(await hashOf(page), paused);
+  }));
+
+test("without a click C cuts, K kills, X crashes, and Esc comes back", () =>
+  during({}, async ({ page }) => {
+    await press(page, "ArrowRight", "ArrowRight", "ArrowRight");
+    const alive = [await hashOf(page), await pictureOf(page)];
+    const links = new Set([alive[0]]);
+    for (const key of ["c", "k", "x"]) {
+      await press(page, key);
+      links.add(await hashOf(page));
+      await press(page, "Escape");
+      await drawn(page);
+      assert.equal(await hashOf(page), alive[0], `Esc does not undo ${key}`);
+      assert.equal(await pictureOf(page), alive[1], `Esc leaves another picture behind ${key}`);
+    }
+    assert.equal(links.size, 4, "each death has a link of its own");
+  }));
+
+test("keys do nothing while a text is written", () =>
+  during({}, async ({ page }) => {
+    await press(page, "e");
+    await page.locator("#editor textarea").focus();
+    const link = await hashOf(page);
+    await page.keyboard.type("c k x a b l ?");
+    await press(page, "ArrowRight", "Space", "Home");
+    assert.equal(await hashOf(page), link);
+    assert.ok((await page.locator("#editor textarea").inputValue()).includes("c k x a b l ?"));
+  }));
+
+test("acknowledgements and barriers are jumped to and back", () =>
+  during({}, async ({ page }) => {
+    for (const key of ["a", "b"]) {
+      await press(page, "Home");
+      const links = [await hashOf(page)];
+      await press(page, key);
+      links.push(await hashOf(page));
+      assert.notEqual(links[1], links[0], `${key} goes nowhere`);
+      await press(page, key);
+      const further = await hashOf(page);
+      if (further !== links[1]) {
+        await press(page, `Shift+${key.toUpperCase()}`);
+        assert.equal(await hashOf(page), links[1], `Shift+${key} is not the way back`);
+      }
+    }
+    await press(page, "End");
+    const end = await hashOf(page);
+    await press(page, "ArrowRight");
+    assert.equal(await hashOf(page), end, "there is something behind the end");
+  }));
+
+test("in the opening scene each step back undoes a step", (t) =>
+  during({}, async (one) => {
+    const seen = await stepsBackAreStepsUndone(one);
+    t.diagnostic(`${seen.events} events`);
+  }));
+
+test("without JavaScript the table of verdicts reads", async () => {
+  const { page, close } = await visit(browser, { javaScriptEnabled: false, ready: false });
+  const table = page.locator("#verdicts");
+  assert.ok(await table.isVisible());
+  const rows = await table.locator("tbody tr").allInnerTexts();
+  assert.ok(rows.length >= 5, `${rows.length} rows`);
+  assert.ok(rows.every((row) => /lost|there/.test(row)), rows.join("\n"));
+  assert.ok(await page.getByText("Without JavaScript").isVisible());
+  await close();
+});
+
+test("with JavaScript the table gives way to the picture", () =>
+  during({}, async ({ page }) => {
+    assert.ok((await textOf(page, "#stage")).length > 40, "the stage is empty");
+    assert.ok((await textOf(page, "#program")).length > 40, "the program is empty");
+  }));
+
+test("a link opens the same picture in a fresh page", () =>
+  during({}, async ({ page }) => {
+    await press(page, "Home");
+    for (const keys of [["ArrowRight", "ArrowRight"], ["a"], ["c"], ["Escape", "b", "k"]]) {
+      await press(page, ...keys);
+      await drawn(page);
+      const wanted = await pictureOf(page);
+      const fresh = await visit(browser, { hash: await hashOf(page) });
+      await drawn(fresh.page);
+      assert.equal(await pictureOf(fresh.page), wanted, `behind ${keys}`);
+      assert.equal(await hashOf(fresh.page), await hashOf(page));
+      await fresh.close();
+    }
+  }));
+
+test("a link that makes no sense opens the opening scene", async () => {
+  for (const hash of ["#", "#nonsense", "#at=99999999999", "#%E0%A4%A", `#${"x".repeat(100_000)}`]) {
+    await during({ hash }, async ({ page }) => {
+      await opened(page);
+      await stepsChangeTheLink({ page });
+    });
+  }
+});
