@@ -20,6 +20,7 @@ pub mod config;
 pub mod event;
 pub mod ext4;
 pub mod ids;
+pub mod knobs;
 pub mod layer;
 pub mod machine_fs;
 pub mod media;

@@ -29,10 +29,12 @@ use crate::ops::{At, History, Image, MemFs};
 mod expect;
 mod files;
 mod job;
+mod watch;
 
 pub use expect::Missed;
 use files::Files;
 use job::Job;
+pub use watch::Seen;
 
 /// What a run is made of beside its script.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +79,8 @@ pub struct Play {
     too_much: bool,
     death: Option<Death>,
     seed: u64,
+    /// What the program did, where anybody watches.
+    seen: Option<Vec<Seen>>,
 }
 
 /// A task and what it still has to do.
@@ -141,6 +145,7 @@ impl Play {
             too_much: false,
             death: None,
             seed: stage.seed,
+            seen: None,
         })
     }
 
@@ -298,6 +303,7 @@ impl Play {
     }
 
     fn step(&mut self, at: usize, step: &Step) {
+        self.begins(at, step.place);
         match &step.act {
             Act::Call(call) => {
                 let job = Job::of(step.place, call);

@@ -143,6 +143,11 @@ impl Play {
     /// A task does the next thing of its step.
     pub(super) fn job(&mut self, at: usize, mut job: Job) {
         let Some(next) = job.left.front().cloned() else { return };
+        match &next {
+            Do::Buffer(path, new) => self.writes(at, job.place, (path, new), None),
+            Do::Pwrite(path, new, to) => self.writes(at, job.place, (path, new), Some(*to)),
+            _ => {}
+        }
         let (cause, what) = match self.request(at, &next) {
             Ok(Some((cause, what))) => (cause, what),
             Ok(None) => {
