@@ -1,4 +1,129 @@
-// Not there yet.
+// The ladder: for each record the rungs that it has come to, where it was acknowledged, and after a
+// death what became of it.
+//
+// Invariant: a tick stands on the rung on which the record was when it was acknowledged, and not on
+// the one on which it is now: so a tick left of the rung that was meant stays to be seen.
 import type { App } from "../app.ts";
+import type { AckInfo, Fate, RecordInfo, Rung } from "../types.ts";
+import { el, fill, reconcile, say, set } from "./dom.ts";
+import { lost, rungs, RUNGS, scene, type Scene } from "./layers/scene.ts";
+import { count, figures } from "./layers/words.ts";
 
-export function mount(_root: HTMLElement, _app: App): void {}
+const HEADS: Record<string, [title: string, survives: string]> = {
+  buffered: ["Buffered", "survives nothing"],
+  cached: ["Cached", "survives a kill"],
+  device: ["Device", "survives a crash"],
+  durable: ["Durable", "survives a cut"],
+};
+
+/** What one row says. */
+interface Row {
+  record: RecordInfo;
+  rung: Rung;
+  /** Acknowledgements that speak for it, by the rung on which it was. */
+  acks: Map<Rung, AckInfo[]>;
+}
+
+export function mount(root: HTMLElement, app: App): void {
+  const body = el("tbody");
+  const note = el("p", { class: "ladder-note" });
+  const heads = RUNGS.map((rung) => {
+    const [title, survives] = HEADS[rung] ?? [rung, ""];
+    return el("th", { scope: "col", "data-rung": rung }, title, el("small", null, survives));
+  });
+  const head = el("tr", null, el("th", { scope: "col", class: "ladder-record" }, "Record"), ...heads);
+  const table = el("table", { class: "ladder" }, el("thead", null, head), body);
+  fill(root, el("h2", { class: "part" }, "Ladder"), el("div", { class: "ladder-scroll" }, table), note);
+  body.addEventListener("click", (event) => {
+    const picked = event.target instanceof Element ? event.target.closest("[data-cell]") : null;
+    if (picked === null) return;
+    app.select(picked.getAttribute("data-cell"));
+  });
+  const draw = (): void => {
+    const now = scene(app);
+    root.hidden = now === null;
+    if (now === null) return;
+    const rows = rowsOf(now);
+    reconcile(body, rows, (row) => row.record.n, make, (element, row) => update(element, row, now));
+    set(table, "hidden", rows.length === 0);
+    say(note, noted(now, rows));
+  };
+  draw();
+  app.on((_, changed) => {
+    if (["run", "at", "death", "model"].some((what) => changed.has(what as "run"))) draw();
+  });
+}
+
+function rowsOf(now: Scene): Row[] {
+  const known = rungs(now);
+  const given = now.run.info.acks.filter((ack) => ack.event <= now.at);
+  const then = new Map(given.map((ack) => [ack.event, rungs({ run: now.run, at: ack.event })]));
+  const rows: Row[] = [];
+  for (const record of now.run.info.records) {
+    const rung = known.get(record.n);
+    if (rung === undefined) continue;
+    const acks = new Map<Rung, AckInfo[]>();
+    for (const ack of given) {
+      if (!ack.records.includes(record.n)) continue;
+      const on = then.get(ack.event)?.get(record.n) ?? "buffered";
+      acks.set(on, [...(acks.get(on) ?? []), ack]);
+    }
+    rows.push({ record, rung, acks });
+  }
+  return rows;
+}
+
+function make(row: Row): HTMLTableRowElement {
+  const name = el(
+    "button",
+    { type: "button", class: "ladder-name", "data-cell": `record/${row.record.n}` },
+    el("span", { class: "ladder-text" }),
+    el("span", { class: "ladder-fate" }),
+  );
+  const cells = RUNGS.map((rung) => el("td", { "data-rung": rung }, el("span", { class: "step" })));
+  return el("tr", null, el("th", { scope: "row", class: "ladder-record" }, name), ...cells);
+}
+
+function update(element: HTMLElement, row: Row, now: Scene): void {
+  const here = RUNGS.indexOf(row.rung);
+  const fate = lost(now, row.record.n, row.rung);
+  const text = element.querySelector(".ladder-text");
+  if (text !== null) say(text, row.record.text || " ");
+  set(element, "title", `record ${row.record.n} “${row.record.text}” of ${row.record.file}`);
+  const says = element.querySelector(".ladder-fate");
+  if (says !== null) say(says, row.rung === "gone" ? "replaced by the program" : fateWords(now, row));
+  set(element, "data-fate", row.rung === "gone" ? "gone" : fate);
+  element.querySelectorAll("td").forEach((cell, at) => {
+    const rung = RUNGS[at] ?? "buffered";
+    set(cell, "data-is", at < here ? "past" : at === here ? "here" : "ahead");
+    const acks = row.acks.get(rung) ?? [];
+    set(cell, "data-ack", acks.length > 0);
+    const step = cell.firstElementChild;
+    const reached = at === here ? "is here" : at < here ? "was here" : "not yet";
+    const told = acks.map((ack) => `acknowledged here: ${ack.text}`).join("; ");
+    if (step !== null) say(step, acks.length > 0 ? "✓" : "");
+    set(cell, "aria-label", told === "" ? reached : `${reached}, ${told}`);
+    set(cell, "title", told === "" ? null : told);
+  });
+}
+
+/** `lost by a cut: always; under ext4: sometimes`. */
+function fateWords(now: Scene, row: Row): string {
+  if (now.death === null) return "";
+  const fate: Fate | undefined = now.fates.get(row.record.n);
+  const machine = lost(now, row.record.n, row.rung);
+  if (machine === null) return "";
+  const model = fate?.model;
+  const by = now.run.info.model === "" ? "the model" : now.run.info.model;
+  const under = model === undefined || model === null || model === machine ? "" : `; ${by}: ${model}`;
+  return `${machine} lost${under}`;
+}
+
+function noted(now: Scene, rows: Row[]): string {
+  const all = now.run.info.records.length;
+  if (rows.length === 0) return all === 0 ? "The program writes nothing." : "Nothing written yet.";
+  const until = now.run.info.ladder_until;
+  if (until < now.at) return `The ladder is known up to event ${figures(until)}.`;
+  const hidden = all - rows.length;
+  return hidden > 0 ? `${count(hidden, "record")} still to be written.` : "";
+}

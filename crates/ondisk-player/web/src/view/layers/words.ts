@@ -1,0 +1,69 @@
+// Numbers and states in words.
+//
+// Invariant: a number comes with its unit, and a state of a cell has one name on the whole page.
+import type { Death } from "../../types.ts";
+import type { Place } from "../../tape.ts";
+
+/** A look of bytes; see style/main.css. */
+export type Look = "dirty" | "flight" | "clean" | "held" | "durable" | "failed" | "stale";
+
+const LOOKS: Record<string, [Look, string]> = {
+  "buf/B": ["dirty", "held in the process"],
+  "page/D": ["dirty", "dirty"],
+  "page/W": ["flight", "being written"],
+  "page/C": ["clean", "clean"],
+  "page/E": ["failed", "clean, though it could not be written"],
+  "q/P": ["stale", "in the plug"],
+  "q/Q": ["stale", "in the scheduler"],
+  "q/D": ["flight", "with the drive"],
+  "q/F": ["flight", "a FLUSH, with the drive"],
+  "lba/V": ["held", "in the volatile cache"],
+  "lba/S": ["durable", "survives a power cut"],
+  "nand/P": ["flight", "programmed, and not named by the map yet"],
+  "nand/M": ["durable", "programmed, and named by the map"],
+  "nand/S": ["stale", "stale"],
+  "nand/T": ["clean", "a part of the saved map"],
+};
+
+/** How a cell looks. */
+export function look(place: Place, state: string): Look {
+  return LOOKS[`${place}/${state}`]?.[0] ?? "clean";
+}
+
+/** The state of a cell in words. */
+export function stated(place: Place, state: string): string {
+  return LOOKS[`${place}/${state}`]?.[1] ?? state;
+}
+
+/** `a cut`, `a crash`, `a kill`. */
+export function aDeath(how: Death): string {
+  return `a ${how}`;
+}
+
+/** `1 page`, `1,672 pages`. */
+export function count(n: number, what: string): string {
+  return `${figures(n)} ${what}${n === 1 ? "" : "s"}`;
+}
+
+/** A whole number, with a comma between thousands. */
+export function figures(n: number): string {
+  return String(n).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+}
+
+/** A time since the machine was switched on, to three figures. */
+export function clock(ns: number): string {
+  const units: [number, string][] = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"]];
+  for (const [size, name] of units) {
+    if (ns >= size) return `${three(ns / size)} ${name}`;
+  }
+  return `${ns} ns`;
+}
+
+function three(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** A list with how many more there are. */
+export function shortened(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+}
