@@ -1,4 +1,4 @@
-// The store: what is shown, and every way in which it changes.
+// What is shown, and every way in which it changes; `store.ts` is behind it.
 //
 // Invariant: the picture is a function of `state.run` and `state.moment`; whoever changes one tells
 // all listeners what changed. The link in the address bar holds the moment, always.
@@ -74,11 +74,17 @@ export interface App {
   load(source: Source, knobs?: Partial<Knobs>, at?: number): Promise<void>;
   change(knobs: Partial<Knobs>): Promise<void>;
   openTimeline(name: string, text: string): void;
+  /** The same, and says when it is done; `rest` is where to begin. */
+  openSlowly(name: string, text: string, rest?: Partial<Moment>): Promise<void>;
   /** Null without the module and for timelines. Asked once, then kept. */
   judge(how: Death, model?: string): Judged | null;
   recover(how: Death, choice: string): Recovered | null;
   lesson(at: { id: string; step: number } | null): void;
-  /** Opens a panel; the one at the side that is open stays behind the help. */
+  /** Shows a moment as a link has it. */
+  restore(moment: Moment): Promise<void>;
+  /** What went wrong, in a sentence; null takes it away. */
+  complain(trouble: string | null): void;
+  /** Opens a panel. The help is in front of the others; asked for again, it goes away. */
   show(panel: Panel): void;
   select(cell: string | null): void;
   theme(theme: Theme): void;

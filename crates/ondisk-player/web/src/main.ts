@@ -22,4 +22,4 @@ const VIEWS: Record<string, (root: HTMLElement, app: App) => void> = {
   program, stage, ladder, time: timebar, lessons, quiz, plug, knobs, editor, inspect, files, help,
 };
 
-boot(VIEWS);
+void boot(VIEWS);
