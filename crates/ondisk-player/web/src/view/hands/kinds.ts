@@ -20,14 +20,16 @@ export function tell(size: number, head: Uint8Array): Kind {
   const wrapped = packed(head);
   if (wrapped !== "") return none(wrapped);
   const text = decoded(head, size > head.length);
-  if (text === null) return none("It is neither a script nor a timeline: it is no text.");
+  if (text === null) return none("It is no timeline and no script: it is no text.");
   if (/^\s*\{\s*"ondisk"\s*:/.test(text)) {
     if (/^\s*\{\s*"ondisk"\s*:\s*"timeline"/.test(text)) return { kind: "timeline" };
     return none("It is of ondisk, but no timeline.");
   }
   if (/^\s*[[{]/.test(text)) return none("It is JSON, but no timeline: its first line does not say so.");
   if (/^\s*</.test(text)) return none("It is a page or another marked-up text; here go scripts and timelines.");
-  if (size > MOST_SCRIPT) return none(`It has ${size.toLocaleString("en")} bytes; a script has at most 262,144.`);
+  if (size > MOST_SCRIPT) {
+    return none(`It is no timeline, and too long for a script: ${size.toLocaleString("en")} bytes, and 262,144 are the most.`);
+  }
   return { kind: "script" };
 }
 

@@ -1,0 +1,110 @@
+// What survives a death: promises, records and files, the machine's own beside the model's.
+//
+// Invariant: every line tells who says it, the machine or a model; none says more than was looked at.
+
+import type { App, Run } from "../../app.ts";
+import type { Fate, FileFate, Judged, Lost } from "../../types.ts";
+import { type Child, el } from "../dom.ts";
+import type { Stands } from "./choose.ts";
+import { looked, lostIs, promise, truth } from "./explain.ts";
+import { about, MODELS } from "./models.ts";
+
+const MARKS: Record<Lost, string> = { never: "●", sometimes: "◐", always: "○" };
+
+/** All that is said of a death. */
+export function verdict(app: App, run: Run, at: number, judged: Judged, stands: Stands[], asked: number | null): HTMLElement[] {
+  return [
+    models(app, judged),
+    el("p", { class: "hint looked" }, looked(judged)),
+    promises(run, judged),
+    records(run, judged, stands, asked, at),
+    files(judged),
+  ];
+}
+
+function models(app: App, judged: Judged): HTMLElement {
+  const { moment, run } = app.state;
+  const own = run?.info.model ?? "";
+  const select = el("select", { id: "plug-model", "aria-describedby": "plug-model-is" });
+  select.append(el("option", { value: "" }, own === "" ? "the machine alone" : `${own}, which speaks for it`));
+  for (const { name } of MODELS) if (name !== own) select.append(el("option", { value: name }, name));
+  select.value = moment.model === own ? "" : moment.model;
+  select.addEventListener("change", () => app.choose(select.value));
+  const is = judged.model === "" ? "No model speaks for this file system: its machine is all there is." : `${judged.model} is ${about(judged.model)}.`;
+  return el("div", { class: "field model" },
+    el("label", { for: "plug-model" }, "The model asked"), select,
+    el("p", { class: "hint", id: "plug-model-is" }, is.replace(`${judged.model} is ${judged.model}:`, `${judged.model}:`)));
+}
+
+function promises(run: Run, judged: Judged): HTMLElement {
+  const list = el("ul", { class: "plain promises" });
+  for (const fate of judged.acks) {
+    const ack = run.info.acks.find(({ n }) => n === fate.n);
+    const is = promise(fate);
+    list.append(el("li", { "data-lost": truth(fate) },
+      el("b", { class: "promise" }, `Promise ${is}`), el("q", null, ack?.text ?? ""), badges(judged, fate), examples(fate)));
+  }
+  const none = judged.acks.length === 0 ? el("p", { class: "hint" }, "Nothing was acknowledged by then.") : null;
+  return part("Acknowledgements", none ?? list);
+}
+
+function records(run: Run, judged: Judged, stands: Stands[], asked: number | null, at: number): HTMLElement {
+  if (stands.length === 0) return part("Records", el("p", { class: "hint" }, "None was written by then, or the program replaced them itself."));
+  const body = el("tbody");
+  for (const { record, rung } of [...stands].reverse()) {
+    const fate = judged.records.find(({ n }) => n === record.n);
+    if (fate === undefined) continue;
+    const where = rung === null ? `line ${record.line}` : `${rung}, line ${record.line}`;
+    body.append(el("tr", { "data-asked": record.n === asked, "data-lost": truth(fate) },
+      el("th", { scope: "row" }, el("q", { class: "mono" }, record.text), el("span", { class: "hint" }, `${record.file}, ${where}`), examples(fate)),
+      el("td", null, badge(fate.machine)),
+      el("td", null, fate.model === null ? "–" : badge(fate.model))));
+  }
+  const heads = ["Record", "This machine", judged.model === "" ? "No model" : judged.model];
+  const row = el("tr");
+  for (const name of heads) row.append(el("th", { scope: "col" }, name));
+  const replaced = run.info.ladder.filter(([event, , rung]) => event <= at && rung === "gone").length;
+  const note = replaced > 0 ? el("p", { class: "hint" }, `${replaced} more ${replaced === 1 ? "was" : "were"} replaced by the program itself.`) : null;
+  return part("Records", el("table", { class: "fates" }, el("thead", null, row), body), note);
+}
+
+function files(judged: Judged): HTMLElement {
+  const paths = [...new Set(judged.files.map(({ path }) => path))];
+  const list = el("dl", { class: "files-may" });
+  for (const path of paths) {
+    const ways = judged.files.filter((file) => file.path === path);
+    list.append(el("dt", { class: "mono" }, path));
+    for (const way of ways) list.append(el("dd", null, el("span", { class: "hint" }, way.by === "machine" ? "this machine: " : `${way.by}: `), ...mayBe(way)));
+  }
+  return part("What the files may be", paths.length === 0 ? el("p", { class: "hint" }, "There are none.") : list);
+}
+
+function mayBe(way: FileFate): Child[] {
+  const shown = way.may_be.slice(0, 12);
+  const told: Child[] = shown.flatMap((value, n) => [n === 0 ? null : " | ", el("code", null, value)]);
+  const more = way.may_be.length - shown.length;
+  if (more > 0) told.push(`, and ${more} more`);
+  if (!way.exact) told.push(" (and perhaps more)");
+  return told;
+}
+
+function examples(fate: Fate): HTMLElement | null {
+  if (fate.survives === "" && fate.lost === "") return null;
+  return el("span", { class: "examples" },
+    fate.survives === "" ? null : el("span", null, "there: ", el("code", null, fate.survives)),
+    fate.lost === "" ? null : el("span", null, "lost: ", el("code", null, fate.lost)));
+}
+
+function badges(judged: Judged, fate: Fate): HTMLElement {
+  return el("span", { class: "badges" },
+    el("span", null, "machine ", badge(fate.machine)),
+    fate.model === null ? null : el("span", null, `${judged.model} `, badge(fate.model)));
+}
+
+function badge(lost: Lost): HTMLElement {
+  return el("span", { class: "fate", "data-fate": lost }, el("span", { "aria-hidden": "true" }, MARKS[lost]), ` ${lostIs(lost)}`);
+}
+
+function part(name: string, ...children: Child[]): HTMLElement {
+  return el("section", { class: "part", "aria-label": name }, el("h4", null, name), ...children);
+}
