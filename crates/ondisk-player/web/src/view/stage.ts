@@ -73,7 +73,7 @@ class Stage {
       el("p", { class: "told-words" }),
       el("span", { class: "told-cause" }),
     ];
-    fill(root, el("div", { class: "told" }, ...this.told), this.plain, this.drawing);
+    fill(root, el("div", { class: "told" }, ...this.told), this.plain, this.drawing, legend());
     this.build();
     const home = (at: number): HTMLElement => this.bands[at]?.records ?? root;
     const homes: [Rung, HTMLElement][] = [
@@ -95,19 +95,19 @@ class Stage {
     const kernel = [
       top(2, "VFS", vfs.draw),
       top(3, "Page cache", pages.draw),
-      top(4, "File system, journal", journal.draw),
-      top(5, "Block layer, driver", requests.draw),
+      top(4, "File system", journal.draw),
+      top(5, "Block layer", requests.draw),
     ];
     const ssd = el("section", { class: "ssd", "aria-label": "Layer 6: SSD" });
     ssd.append(
-      zone(rung("device", "Device", "a crash"), this.band("div", 6, "SSD: its cache", drive.drawCache)),
+      zone(rung("device", "Device"), this.band("div", 6, "SSD, its cache", drive.drawCache)),
       this.line("cut"),
-      zone(rung("durable", "Durable", "a cut"), this.band("div", 6, "SSD: flash", drive.drawFlash)),
+      zone(rung("durable", "Durable"), this.band("div", 6, "SSD, its flash", drive.drawFlash)),
     );
     this.drawing.append(
-      zone(rung("buffered", "Buffered", "nothing"), user),
+      zone(rung("buffered", "Buffered"), user),
       this.line("kill"),
-      zone(rung("cached", "Cached", "a kill"), ...kernel),
+      zone(rung("cached", "Cached"), ...kernel),
       this.line("crash"),
       ssd,
     );
@@ -180,7 +180,9 @@ class Stage {
     say(band.holds, band.draw(band.body, now));
     const acts = now.event?.layer === band.layer && (band.layer !== 6 || half(now) === at);
     set(band.element, "data-now", acts);
-    say(band.now, acts ? `event ${figures(now.at)}: ${now.run.names.event(now.at)}` : "");
+    const words = acts ? now.run.names.event(now.at) : "";
+    say(band.now, words);
+    set(band.now, "title", words === "" ? null : words);
   }
 
   private drawLines(now: Scene): void {
@@ -267,8 +269,25 @@ function zone(dimension: HTMLElement, ...bands: HTMLElement[]): HTMLElement {
   return el("div", { class: "zone" }, el("div", { class: "bands" }, ...bands), dimension);
 }
 
-function rung(name: Rung, title: string, survives: string): HTMLElement {
-  const words = el("span", null, el("strong", null, title), el("i", null, ` survives ${survives}`));
+function rung(name: Rung, title: string): HTMLElement {
+  const words = el("span", null, el("strong", null, title));
   return el("div", { class: "rung", "data-rung": name, "aria-hidden": "true" }, words);
 }
 
+
+/** What the looks of bytes mean. */
+function legend(): HTMLElement {
+  const looks: [look: string, lost: string | null, words: string][] = [
+    ["dirty", null, "dirty: in memory alone"],
+    ["flight", null, "on its way"],
+    ["clean", null, "clean: a copy"],
+    ["held", null, "in the drive’s cache"],
+    ["durable", null, "durable"],
+    ["failed", null, "failed"],
+    ["dirty", "always", "lost"],
+  ];
+  const items = looks.map(([look, lost, words]) =>
+    el("li", null, el("span", { class: "bytes key", "data-state": look, "data-lost": lost }), words),
+  );
+  return el("ul", { class: "legend", "aria-label": "What the looks mean" }, ...items);
+}

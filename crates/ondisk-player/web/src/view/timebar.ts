@@ -114,7 +114,8 @@ class Bar {
     this.run = run;
     paint(this.canvas, this.strip);
     reconcile(this.marks, this.strip.marks, (mark) => `${mark.kind}${mark.x}/${mark.at}`, (mark) =>
-      el("span", { class: "mark", "data-mark": mark.kind }, SIGNS[mark.kind]), (element, mark) => {
+      el("span", { class: "mark", "data-mark": mark.kind }, SIGNS[mark.kind][0]), (element, mark) => {
+      set(element, "title", `${SIGNS[mark.kind][1]}: event ${figures(mark.at)}`);
       element.style.left = `${mark.x + INSET}px`;
     });
   }
@@ -140,7 +141,12 @@ class Bar {
   }
 }
 
-const SIGNS: Record<Mark["kind"], string> = { ack: "✓", sync: "s", flush: "F", death: "✕" };
+const SIGNS: Record<Mark["kind"], [sign: string, words: string]> = {
+  ack: ["✓", "acknowledged"],
+  sync: ["S", "a sync call returned"],
+  flush: ["F", "a FLUSH is done"],
+  death: ["✕", "death"],
+};
 
 function button(icon: string, name: string, run: () => void): HTMLButtonElement {
   const drawing = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[icon] ?? "" }));

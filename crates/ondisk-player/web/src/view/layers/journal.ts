@@ -9,10 +9,10 @@ import { count, figures } from "./words.ts";
 const STATIONS: [state: string, does: string][] = [
   ["running", "calls join it"],
   ["locked", "no call may join any more"],
-  ["flush", "ordered data go first"],
+  ["flush", "ordered data first"],
   ["commit", "its blocks go to the journal"],
-  ["record", "its commit block goes, behind a FLUSH"],
-  ["finished", "durable; its blocks are still to go home"],
+  ["record", "its commit block goes behind a FLUSH"],
+  ["finished", "durable; its blocks still go home"],
 ];
 /** So many transactions are drawn, and so far back are their changes counted. */
 const DRAWN = 4;
@@ -32,7 +32,8 @@ export function draw(body: HTMLElement, scene: Scene): string {
     });
     const does = STATIONS[here]?.[1] ?? cell.state;
     const { changes, blocks } = joined(scene.run, scene.at, cell);
-    const parts = [`transaction ${cell.n}: ${does}`, changes, blocks].filter((part) => part !== "");
+    const joins = [changes, blocks].filter((part) => part !== "").join(", ");
+    const parts = [`transaction ${cell.n}: ${does}`, joins].filter((part) => part !== "");
     const note = element.querySelector(".row-note");
     if (note !== null) say(note, parts.join(" · "));
     label(element, `${parts.join(", ")}${taken(scene, gone)}`);
@@ -44,11 +45,11 @@ function holds(scene: Scene, all: readonly Cell[]): string {
   const fs = scene.run.tape.config["fs"] ?? scene.run.knobs.fs;
   if (fs === "tmpfs") return "tmpfs: nothing below the page cache";
   const mount = scene.run.tape.config["mount"] ?? "ordered";
-  const kind = fs === "nfs" ? "the server's ext4" : `ext4, data=${mount}`;
-  if (all.length === 0) return `${kind}; nothing in the journal`;
+  const kind = fs === "nfs" ? "the server's ext4" : `ext4, ${mount}`;
+  if (all.length === 0) return kind;
   const hidden = all.length - DRAWN;
   const more = hidden > 0 ? `, ${figures(hidden)} older not drawn` : "";
-  return `${kind}; ${count(all.length, "transaction")}${more}`;
+  return `${kind}; journal: ${count(all.length, "transaction")}${more}`;
 }
 
 function transaction(cell: Cell): HTMLElement {
@@ -77,6 +78,6 @@ function joined(run: Run, at: number, cell: Cell): { changes: string; blocks: st
   const least = at - i >= BACK ? "at least " : "";
   return {
     changes: changes === 0 ? "" : `${least}${count(changes, "change")}`,
-    blocks: blocks === 0 ? "" : `${count(blocks, "block")} in the journal`,
+    blocks: blocks === 0 ? "" : `${count(blocks, "block")} written`,
   };
 }

@@ -11,7 +11,7 @@ import { look, shortened, type Look } from "./words.ts";
 /** So many chips are drawn on one rung: the newest. */
 const DRAWN = 12;
 /** The longest text on a chip. */
-const TEXT = 24;
+const TEXT = 18;
 
 const WHERE: Record<Rung, string> = {
   buffered: "in the process's buffer",

@@ -10,7 +10,7 @@ export const LANES = 6;
 const APART = 11;
 /** The first lane begins here, in pixels; a lane is so high. */
 const TOP = 22;
-const LANE = 5;
+const LANE = 6;
 
 export interface Mark {
   kind: "ack" | "sync" | "flush" | "death";
@@ -27,6 +27,8 @@ export interface Strip {
   syncs: [number, number][];
   flushes: [number, number][];
   marks: Mark[];
+  /** Pixels for an event. */
+  wide: number;
 }
 
 /** Gathers a run into pixels. */
@@ -34,7 +36,7 @@ export function gathered(run: Run, width: number): Strip {
   const length = run.tape.length;
   const pixel = (at: number): number => Math.min(width - 1, Math.floor((at * width) / Math.max(1, length)));
   const counts = new Uint32Array(LANES * width);
-  const strip: Strip = { width, ink: new Uint8Array(LANES * width), syncs: [], flushes: [], marks: [] };
+  const strip: Strip = { width, ink: new Uint8Array(LANES * width), syncs: [], flushes: [], marks: [], wide: width / Math.max(1, length) };
   const all: Mark[] = [];
   const mark = (kind: Mark["kind"], at: number): void => {
     all.push({ kind, at, x: Math.round((at * width) / Math.max(1, length)) });
@@ -114,12 +116,13 @@ export function paint(canvas: HTMLCanvasElement, strip: Strip): void {
   pen.fillStyle = colour.hair;
   for (let lane = 0; lane <= LANES; lane += 1) pen.fillRect(0, TOP + lane * LANE - 0.5, strip.width, 0.5);
   pen.fillStyle = colour.ink;
+  const wide = Math.max(1.5, Math.min(9, strip.wide * 0.7));
   for (let lane = 0; lane < LANES; lane += 1) {
     for (let x = 0; x < strip.width; x += 1) {
       const ink = strip.ink[lane * strip.width + x] ?? 0;
       if (ink === 0) continue;
       pen.globalAlpha = ink / 255;
-      pen.fillRect(x, TOP + lane * LANE + 1, 1.5, LANE - 2);
+      pen.fillRect(x - wide / 2, TOP + lane * LANE + 1, wide, LANE - 2);
     }
   }
   pen.globalAlpha = 1;
