@@ -84,7 +84,7 @@ export function hashOf(bytes: Uint8Array): Digest {
     step(word.getInt32(4, true), word.getInt32(0, true));
   }
   const digest = new Digest();
-  digest.add(0, bytes.length);
+  digest.al = bytes.length;
   for (let n = 0; n < 4; n += 1) digest.add(highs[n] ?? 0, lows[n] ?? 0);
   return digest;
 }
