@@ -4,7 +4,7 @@
 
 const KEY = "ondisk-lessons";
 
-export class Progress {
+class Progress {
   private readonly reached = new Map<string, number>();
 
   constructor() {
@@ -33,3 +33,6 @@ export class Progress {
     }
   }
 }
+
+/** The one that all views share. */
+export const progress = new Progress();

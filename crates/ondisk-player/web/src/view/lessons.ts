@@ -8,7 +8,7 @@ import { answerTo, right, type Bench } from "../lessons/claims.ts";
 import { LESSONS, lessonBy } from "../lessons/index.ts";
 import { type Lesson, type Prediction, setupOf, type Step } from "../lessons/lesson.ts";
 import { find } from "../lessons/moments.ts";
-import { Progress } from "../lessons/progress.ts";
+import { progress } from "../lessons/progress.ts";
 import { type Figures, figuresOf, pieces, plain, verdict } from "../lessons/telling.ts";
 import { knobsFrom } from "../runs.ts";
 import { el, fill, say, set } from "./dom.ts";
@@ -26,7 +26,6 @@ interface Said {
 }
 
 class Lessons {
-  private readonly progress = new Progress();
   private readonly list = el("div", { class: "lesson-list" });
   private readonly items = new Map<string, HTMLElement>();
   private readonly page = el("article", { class: "lesson", "aria-labelledby": "lesson-title" });
@@ -200,7 +199,7 @@ class Lessons {
     if (!now) return;
     const { lesson, step, at, key } = now;
     const { steps } = lesson;
-    this.progress.reach(lesson.id, at + 1);
+    progress.reach(lesson.id, at + 1);
     say(this.place, `Lesson ${LESSONS.indexOf(lesson) + 1} of ${LESSONS.length}`);
     say(this.title, lesson.title);
     say(this.question, lesson.question);
@@ -208,7 +207,7 @@ class Lessons {
     set(this.bar, "value", at + 1);
     say(this.count, `Step ${at + 1} of ${steps.length}`);
     const figures = this.figures(lesson, step, key);
-    fill(this.text, ...written(step.text, figures));
+    if (this.text.textContent !== plain(step.text, figures)) fill(this.text, ...written(step.text, figures));
     say(this.look, step.look ? `Look at layer ${step.look}: ${LAYERS[step.look]}.` : "");
     this.look.hidden = !step.look;
     const said = this.said.get(key);
@@ -222,7 +221,7 @@ class Lessons {
 
   private drawProgress(): void {
     for (const lesson of LESSONS) {
-      const [seen, all] = [this.progress.of(lesson.id), lesson.steps.length];
+      const [seen, all] = [progress.of(lesson.id), lesson.steps.length];
       const state = this.items.get(lesson.id);
       if (state) say(state, seen === 0 ? "" : seen >= all ? "done" : `${seen} of ${all}`);
     }
@@ -303,8 +302,8 @@ class Lessons {
     if (by === undefined || (moment.lesson !== null && !this.present())) return;
     event.preventDefault();
     if (this.present()) return this.step(by);
-    const first = LESSONS.find((lesson) => this.progress.of(lesson.id) < lesson.steps.length) ?? LESSONS[0];
-    if (by === 1 && first) void this.go(first, Math.max(0, this.progress.of(first.id) - 1));
+    const first = LESSONS.find((lesson) => progress.of(lesson.id) < lesson.steps.length) ?? LESSONS[0];
+    if (by === 1 && first) void this.go(first, Math.max(0, progress.of(first.id) - 1));
   }
 }
 
