@@ -54,7 +54,8 @@ function writeLines(lines: HTMLElement, run: Run): void {
 }
 
 function lineOf(words: string, n: number, at: number | undefined): HTMLElement {
-  const [code, comment] = parted(words);
+  const [written, comment] = parted(words);
+  const code = comment === "" || written.trim() === "" ? written : `${written.trimEnd()}  `;
   const inside = [
     el("span", { class: "line-code" }, code, comment === "" ? null : el("i", null, comment)),
     el("span", { class: "line-said" }),

@@ -20,7 +20,7 @@ import { Chips } from "./layers/records.ts";
 import * as requests from "./layers/requests.ts";
 import { scene, type Scene } from "./layers/scene.ts";
 import * as vfs from "./layers/vfs.ts";
-import { clock, figures } from "./layers/words.ts";
+import { clock, doing, figures } from "./layers/words.ts";
 
 /** What draws a band: it says in a few words what the band holds. */
 type Draw = (body: HTMLElement, scene: Scene) => string;
@@ -56,6 +56,7 @@ export function mount(root: HTMLElement, app: App): void {
 class Stage {
   private readonly told: [number: HTMLElement, words: HTMLElement, cause: HTMLElement];
   private readonly drawing = el("div", { class: "drawing" });
+  private readonly legend = legend();
   private readonly plain = el("div", { class: "plain", hidden: true });
   private readonly bands: Band[] = [];
   private readonly lines = new Map<Death, HTMLElement>();
@@ -73,7 +74,7 @@ class Stage {
       el("p", { class: "told-words" }),
       el("span", { class: "told-cause" }),
     ];
-    fill(root, el("div", { class: "told" }, ...this.told), this.plain, this.drawing, legend());
+    fill(root, el("div", { class: "told" }, ...this.told), this.plain, this.drawing, this.legend);
     this.build();
     const home = (at: number): HTMLElement => this.bands[at]?.records ?? root;
     const homes: [Rung, HTMLElement][] = [
@@ -159,6 +160,7 @@ class Stage {
     const machine = now.run.info.level === "machine";
     this.drawing.hidden = !machine;
     this.plain.hidden = machine;
+    this.legend.hidden = !machine;
     if (!machine) {
       operations.draw(this.plain, this.app, now);
       return;
@@ -180,9 +182,7 @@ class Stage {
     say(band.holds, band.draw(band.body, now));
     const acts = now.event?.layer === band.layer && (band.layer !== 6 || half(now) === at);
     set(band.element, "data-now", acts);
-    const words = acts ? now.run.names.event(now.at) : "";
-    say(band.now, words);
-    set(band.now, "title", words === "" ? null : words);
+    say(band.now, acts ? `${figures(now.at)} · ${doing(now.event?.kind ?? "")}` : "");
   }
 
   private drawLines(now: Scene): void {

@@ -49,7 +49,7 @@ function holds(scene: Scene, all: readonly Cell[]): string {
   if (all.length === 0) return kind;
   const hidden = all.length - DRAWN;
   const more = hidden > 0 ? `, ${figures(hidden)} older not drawn` : "";
-  return `${kind}; journal: ${count(all.length, "transaction")}${more}`;
+  return `${kind}; ${count(all.length, "transaction")}${more}`;
 }
 
 function transaction(cell: Cell): HTMLElement {
@@ -78,6 +78,6 @@ function joined(run: Run, at: number, cell: Cell): { changes: string; blocks: st
   const least = at - i >= BACK ? "at least " : "";
   return {
     changes: changes === 0 ? "" : `${least}${count(changes, "change")}`,
-    blocks: blocks === 0 ? "" : `${count(blocks, "block")} written`,
+    blocks: blocks === 0 ? "" : count(blocks, "block"),
   };
 }

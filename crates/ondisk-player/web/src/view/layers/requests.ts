@@ -35,7 +35,7 @@ export function draw(body: HTMLElement, scene: Scene): string {
   });
   const flushing = all.some((cell) => cell.state === "F");
   if (all.length === 0) return "idle";
-  return `${count(all.length, "request")}${flushing ? ", a FLUSH among them" : ""}`;
+  return `${count(all.length, "request")}${flushing ? ", FLUSH" : ""}`;
 }
 
 function update(element: HTMLElement, scene: Scene, cell: Cell): void {

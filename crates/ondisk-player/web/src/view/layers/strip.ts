@@ -110,7 +110,7 @@ export function paint(canvas: HTMLCanvasElement, strip: Strip): void {
   pen.scale(dense, dense);
   const colour = colours(canvas);
   pen.fillStyle = colour.sync;
-  for (const [from, to] of strip.syncs) pen.fillRect(from, TOP, Math.max(1, to - from + 1), LANES * LANE);
+  if (!colour.forced) for (const [from, to] of strip.syncs) pen.fillRect(from, TOP, Math.max(1, to - from + 1), LANES * LANE);
   pen.fillStyle = colour.flush;
   for (const [from, to] of strip.flushes) pen.fillRect(from, TOP + LANES * LANE - 1, Math.max(1, to - from + 1), 3);
   pen.fillStyle = colour.hair;
@@ -128,14 +128,24 @@ export function paint(canvas: HTMLCanvasElement, strip: Strip): void {
   pen.globalAlpha = 1;
 }
 
-function colours(canvas: HTMLCanvasElement): Record<"ink" | "hair" | "sync" | "flush", string> {
+interface Colours {
+  ink: string;
+  hair: string;
+  sync: string;
+  flush: string;
+  /** The person has chosen all colours: there is ink and paper, and no shade between. */
+  forced: boolean;
+}
+
+function colours(canvas: HTMLCanvasElement): Colours {
+  const forced = matchMedia("(forced-colors: active)").matches;
   const probe = document.createElement("i");
   canvas.after(probe);
   const of = (name: string): string => {
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const found = { ink: of("--ink"), hair: of("--hair"), sync: of("--flight-bg"), flush: of("--flight") };
+  const found = { ink: of("--ink"), hair: of("--hair"), sync: of("--flight-bg"), flush: of("--flight"), forced };
   probe.remove();
   return found;
 }

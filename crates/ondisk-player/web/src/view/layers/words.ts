@@ -25,6 +25,57 @@ const LOOKS: Record<string, [Look, string]> = {
   "nand/T": ["clean", "a part of the saved map"],
 };
 
+/** What a layer does with an event, in the fewest words. */
+const DOES: Record<string, string> = {
+  Call: "a call comes in",
+  Ret: "a call returns",
+  Buffered: "takes bytes",
+  Spilled: "hands bytes on",
+  Lookup: "looks a name up",
+  Errno: "brings back an error",
+  Fault: "fails, as planned",
+  Dirtied: "takes new bytes",
+  Throttled: "lets the writer wait",
+  WbStart: "starts writing back",
+  WbDone: "has written back",
+  WbError: "could not write back",
+  Reserved: "promises room",
+  Allocated: "allocates",
+  Converted: "counts it as written",
+  Handle: "journals a change",
+  TxnState: "moves on",
+  JWrite: "writes the journal",
+  Revoked: "revokes a block",
+  Checkpointed: "brings a block home",
+  TailMoved: "frees journal space",
+  Bio: "takes a bio",
+  Plugged: "holds it in the plug",
+  Merged: "merges neighbours",
+  Queued: "queues it",
+  Dispatched: "gives it to the drive",
+  RqDone: "has an answer",
+  FlushStart: "sends FLUSH",
+  FlushDone: "FLUSH is done",
+  CacheIn: "caches a block",
+  Programmed: "programs a page",
+  Mapped: "maps a page",
+  GcCopy: "collects garbage",
+  Erased: "erases a block",
+  WearMove: "levels wear",
+  MapSaved: "saves its map",
+  Settled: "settles a block",
+  Mounted: "mounts",
+  Replayed: "replays the journal",
+  OrphanFreed: "frees an orphan",
+  Asked: "asks the server",
+  Answered: "has an answer",
+};
+
+/** What a layer does with an event of a kind. */
+export function doing(kind: string): string {
+  return DOES[kind] ?? kind;
+}
+
 /** How a cell looks. */
 export function look(place: Place, state: string): Look {
   return LOOKS[`${place}/${state}`]?.[0] ?? "clean";
