@@ -1,4 +1,5 @@
 mod calls;
+mod journal;
 mod life;
 mod missed;
 mod rig;
