@@ -29,7 +29,7 @@ class Editor {
   private readonly numbers = el("div", { class: "editor-numbers", "aria-hidden": "true" });
   private readonly error = el("p", { id: "editor-error", class: "editor-error", hidden: true });
   private readonly state = el("p", { class: "hint" });
-  private readonly unmet = el("ul", { class: "plain unmet" });
+  private readonly unmet = el("ul", { class: "bare unmet" });
   private readonly start = el("button", { type: "button", class: "primary" }, "Run from the start");
   private readonly fork = el("button", { type: "button" }, "Fork from here");
   private readonly back = el("button", { type: "button" }, "Back to the original");

@@ -5,7 +5,7 @@
 // is said at its place, and the page goes on.
 
 import type { App, Theme } from "../app.ts";
-import { el, fill, reconcile, say, set } from "./dom.ts";
+import { el, fill, reconcile, set } from "./dom.ts";
 import { Draft, presentText } from "./hands/draft.ts";
 import { fileName, HEAD, tell } from "./hands/kinds.ts";
 
@@ -26,8 +26,6 @@ class Files {
   private readonly saveScript = el("button", { type: "button" }, "Save the script");
   private readonly saveTimeline = el("button", { type: "button" }, "Save the timeline");
   private readonly themes = new Map<Theme, HTMLInputElement>();
-  private readonly message = el("div", { class: "file-message", hidden: true });
-  private readonly words = el("p");
   private readonly drop = el("div", { class: "drop", hidden: true }, el("p", null, "Drop a script or a timeline"));
   /** Which file was asked for last: an older one that comes late is not shown. */
   private asked = 0;
@@ -35,11 +33,8 @@ class Files {
   constructor(root: HTMLElement, app: App) {
     this.root = root;
     this.app = app;
-    const close = el("button", { type: "button" }, "Close");
-    close.addEventListener("click", () => this.trouble(""));
-    fill(this.message, this.words, close);
     fill(this.menu, this.opener, this.panel());
-    fill(root, this.menu, this.input, this.message, this.drop);
+    fill(root, this.menu, this.input, this.drop);
     this.listen();
     app.on((_, changed) => {
       if (changed.has("run") || changed.has("theme")) this.render();
@@ -134,19 +129,19 @@ class Files {
       const text = withoutMark(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()));
       if (asked !== this.asked) return;
       this.trouble("");
-      if (told.kind === "timeline") this.timeline(short(file.name), text);
+      if (told.kind === "timeline") await this.timeline(short(file.name), text);
       else await this.script(short(file.name), text);
     } catch (error) {
       trouble(error instanceof TypeError ? "It is not all UTF-8 text." : "It could not be read.");
     }
   }
 
-  private timeline(name: string, text: string): void {
+  private async timeline(name: string, text: string): Promise<void> {
     const before = this.app.state.run;
-    this.app.openTimeline(name, text);
-    const { run, trouble } = this.app.state;
+    await this.app.openSlowly(name, text);
+    const { run } = this.app.state;
     if (run !== before && run !== null) this.opened(`${name}: a timeline of ${run.tape.length} events.`);
-    else if (trouble === null) this.trouble(`${name} was not opened.`);
+    else this.menu.open = false;
   }
 
   private async script(name: string, text: string): Promise<void> {
@@ -174,9 +169,8 @@ class Files {
 
   /** Says what is wrong with a file; nothing: takes that back. */
   private trouble(words: string): void {
-    say(this.words, words);
-    set(this.message, "hidden", words === "");
-    if (words !== "") this.app.say(words);
+    this.menu.open = false;
+    this.app.complain(words === "" ? null : words);
   }
 
   private async copy(): Promise<void> {
@@ -184,7 +178,6 @@ class Files {
     try {
       await navigator.clipboard.writeText(link);
       this.app.say("The link is copied.");
-      this.trouble("");
       this.close();
     } catch {
       // From a file the browser may not let it: then the link is there to be taken by hand.

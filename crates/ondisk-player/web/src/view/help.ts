@@ -3,27 +3,17 @@
 // Invariant: it is a dialog of the browser's own, so focus stays in it while it is open and goes
 // back to where it was.
 
-import type { App, Panel } from "../app.ts";
+import type { App } from "../app.ts";
+import { KEYS } from "../keys.ts";
 import { el, fill, set } from "./dom.ts";
 import { MODELS } from "./hands/models.ts";
 
-const KEYS: readonly (readonly [string[], string])[] = [
-  [["→", "←"], "one event on, one back"],
-  [["Space"], "play, pause"],
-  [["A", "Shift+A"], "next acknowledgement, the one before"],
-  [["B", "Shift+B"], "next barrier, the one before: a sync's return, a FLUSH, a commit record"],
-  [["Home", "End"], "the start, the end"],
-  [["C"], "cut the power"],
-  [["K"], "kill the process"],
-  [["X"], "crash the kernel"],
-  [["1", "2", "3"], "your prediction: never, may be, always lost"],
+/** The keys that are not the whole page's. */
+const MORE: readonly (readonly [string[], string])[] = [
+  [["1", "2", "3"], "after a death, your prediction: never, may be, always lost"],
   [["S", "Enter"], "skip the prediction"],
-  [["P"], "power on, after a death"],
-  [["L"], "lessons"],
-  [["E"], "change the program or the machine"],
-  [["Ctrl+Enter"], "in the program's text: run it"],
-  [["?"], "this help"],
-  [["Esc"], "leave: back to life, out of a dialog or a lesson"],
+  [["P"], "after a death, power on"],
+  [["Ctrl+Enter"], "in the program's text, run it from the start; with Shift from where you are"],
 ];
 
 const BLOCKS: readonly (readonly [string, string | null, string, string])[] = [
@@ -43,7 +33,6 @@ const RUNGS: readonly (readonly [string, string, string, string])[] = [
 ];
 
 export function mount(root: HTMLElement, app: App): void {
-  let side: Panel = app.state.panel === "help" ? "lesson" : app.state.panel;
   const button = el("button", { type: "button", "aria-haspopup": "dialog", "aria-keyshortcuts": "?" }, "Help ", el("kbd", { "aria-hidden": "true" }, "?"));
   const dialog = el("dialog", { class: "help", "aria-labelledby": "help-title" });
   button.addEventListener("click", () => app.show("help"));
@@ -57,12 +46,12 @@ export function mount(root: HTMLElement, app: App): void {
     if (event.target === dialog) dialog.close();
   });
   dialog.addEventListener("close", () => {
-    if (app.state.panel === "help") app.show(side);
+    // Asked for again, it goes away.
+    if (app.state.panel === "help") app.show("help");
   });
   fill(root, button, dialog);
   const render = () => {
     const { panel } = app.state;
-    if (panel !== "help") side = panel;
     if (panel === "help" && !dialog.open) {
       dialog.showModal();
       dialog.scrollTop = 0;
@@ -89,12 +78,18 @@ function content(close: () => void): HTMLElement {
 
 function keys(): HTMLElement {
   const list = el("dl", { class: "keys" });
-  for (const [all, does] of KEYS) {
+  const own = KEYS.map(({ keys, does }) => [[shown(keys.at(-1) ?? "")], does] as const);
+  for (const [all, does] of [...own, ...MORE]) {
     const names = el("dt");
     for (const key of all) names.append(el("kbd", null, key), " ");
     list.append(el("div", null, names, el("dd", null, does)));
   }
   return el("section", { "aria-labelledby": "help-keys" }, el("h3", { id: "help-keys" }, "Keys"), list);
+}
+
+/** A key as it stands on it. */
+function shown(key: string): string {
+  return key.length === 1 ? key.toUpperCase() : key;
 }
 
 function rungs(): HTMLElement {
@@ -118,7 +113,7 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
 }
 
 function blocks(): HTMLElement {
-  const list = el("ul", { class: "plain legend" });
+  const list = el("ul", { class: "bare legend" });
   for (const [state, lost, name, is] of BLOCKS) {
     const block = el("span", { class: "bytes block", "data-state": state, "aria-hidden": "true" }, el("span", null, "4"));
     set(block, "data-lost", lost);

@@ -69,7 +69,7 @@ class KnobsView {
   }
 
   private program(): HTMLElement {
-    const list = el("ul", { class: "plain knobs-list" });
+    const list = el("ul", { class: "bare knobs-list" });
     for (const [n, knob] of PROGRAM.entries()) {
       const hint = el("span", { class: "hint", id: `knob-hint-${n}` });
       const button = el("button", { type: "button", "aria-describedby": hint.id }, knob.name);
@@ -81,7 +81,7 @@ class KnobsView {
     this.size.addEventListener("keydown", (event) => {
       if (event.key === "Enter") void this.group();
     });
-    const label = el("label", { for: "knob-group" }, "Records a sync");
+    const label = el("label", { for: "knob-group" }, "Records per sync");
     list.append(el("li", null, el("span", { class: "knob-line" }, label, this.size, this.groupButton), this.groupHint));
     return list;
   }

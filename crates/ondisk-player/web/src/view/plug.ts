@@ -33,6 +33,8 @@ class Plug {
   /** The record that was chosen by hand. */
   private picked: number | null = null;
   private asks = true;
+  /** Where the page stood before the plug came into sight; null where it was in sight. */
+  private stood: number | null = null;
 
   constructor(root: HTMLElement, app: App) {
     this.root = root;
@@ -54,7 +56,24 @@ class Plug {
     }
     this.replay.stop();
     this.render();
-    if (another && moment.death !== null) this.announce();
+    if (!another) return;
+    this.comeIntoSight(moment.death !== null);
+    if (moment.death !== null) this.announce();
+  }
+
+  /** On a narrow page the plug is far below the machine: it comes into sight, and goes again. */
+  private comeIntoSight(isDead: boolean): void {
+    if (!isDead) {
+      if (this.stood !== null) window.scrollTo({ top: this.stood });
+      this.stood = null;
+    } else if (this.stood === null && this.app.state.moment.lesson === null) {
+      // The tab opens behind this change.
+      window.setTimeout(() => {
+        if (this.how === null || this.root.getBoundingClientRect().top < window.innerHeight * 0.7) return;
+        this.stood = window.scrollY;
+        this.root.scrollIntoView({ block: "start" });
+      });
+    }
   }
 
   private judged(): Judged | null {
@@ -90,7 +109,7 @@ class Plug {
   }
 
   private renderAlive(): void {
-    const list = el("ul", { class: "plain deaths" });
+    const list = el("ul", { class: "bare deaths" });
     for (const [how, key] of HOWS) {
       const { does, takes } = DEATHS[how];
       const button = el("button", { type: "button", id: `plug-${how}`, class: "death", "aria-keyshortcuts": key, "aria-describedby": `plug-${how}-takes` },
@@ -108,13 +127,13 @@ class Plug {
     const why = !canRun ? cannotRun || "The simulation is not there."
       : state.run?.script === null ? "This is a timeline: what moved was recorded, and the machine is not here to be asked. Run its script under Change it, if it is there."
         : "The simulation gave no answer.";
-    fill(this.root, head(`${DEATHS[death].does}: ${this.when()}`), el("p", null, `It takes ${DEATHS[death].takes}.`), el("p", null, why), this.alive());
+    fill(this.root, head(`${DEATHS[death].name} ${this.when()}`), el("p", null, `It takes ${DEATHS[death].takes}.`), el("p", null, why), this.alive());
   }
 
   private renderQuestion(death: Death, judged: Judged): void {
     const { stands, one } = this.asked(judged);
     if (one === null) return;
-    const answers = el("div", { class: "answers", role: "group", "aria-labelledby": "plug-question" });
+    const answers = el("div", { class: "plug-answers", role: "group", "aria-labelledby": "plug-question" });
     for (const { key, lost, is, survives } of ANSWERS) {
       const button = el("button", { type: "button", "aria-keyshortcuts": key }, kbd(key), " ", el("b", null, is), el("span", { class: "hint" }, survives));
       button.addEventListener("click", () => this.answer(lost));
@@ -122,8 +141,8 @@ class Plug {
     }
     const skip = el("button", { type: "button", "aria-keyshortcuts": "S Enter" }, "Skip ", kbd("S"));
     skip.addEventListener("click", () => this.answer("skipped"));
-    fill(this.root, head(`${DEATHS[death].does}: ${this.when()}`),
-      el("p", { id: "plug-question", class: "question" }, "Will this record survive?"),
+    fill(this.root, head(`${DEATHS[death].name} ${this.when()}`),
+      el("p", { id: "plug-question", class: "plug-question" }, "Will this record survive?"),
       this.card(one), this.others(stands, one), answers,
       el("div", { class: "buttons" }, skip, this.alive()), this.askFirst());
   }
@@ -134,7 +153,7 @@ class Plug {
     const { stands, one } = this.asked(judged);
     const on = el("button", { type: "button", id: "plug-on", class: "primary", "aria-keyshortcuts": "P" }, COMES_BACK[death], " ", kbd("P"));
     on.addEventListener("click", () => this.powerOn());
-    fill(this.root, head(`${DEATHS[death].does}: ${this.when()}`),
+    fill(this.root, head(`${DEATHS[death].name} ${this.when()}`),
       this.grade(judged, one),
       el("div", { class: "buttons" }, on, this.alive()),
       this.replay.element,
@@ -146,13 +165,13 @@ class Plug {
   private grade(judged: Judged, one: Stands | null): HTMLElement {
     const fate = one === null ? undefined : judged.records.find(({ n }) => n === one.record.n);
     if (one === null || fate === undefined) {
-      return el("p", { class: "grade" }, "No record was written by then: there is nothing to lose.");
+      return el("p", { class: "plug-grade" }, "No record was written by then: there is nothing to lose.");
     }
     const said = this.said;
     const first = said === null || said === "skipped" ? `It is ${lostIs(truth(fate))}.` : graded(said, fate, judged);
     const right = said === null || said === "skipped" ? null : said === truth(fate) ? "yes" : "no";
-    return el("div", { class: "grade", "data-right": right },
-      this.card(one), el("p", { class: "grade-first" }, el("b", null, first)), el("p", null, why(one.record, one.rung, fate, judged)));
+    return el("div", { class: "plug-grade", "data-right": right },
+      this.card(one), el("p", { class: "plug-grade-first" }, el("b", null, first)), el("p", null, why(one.record, one.rung, fate, judged)));
   }
 
   private card({ record }: Stands): HTMLElement {
@@ -199,7 +218,7 @@ class Plug {
     if (judged === null || !this.isAsking(judged)) return;
     this.said = said;
     this.render();
-    const told = this.root.querySelector(".grade");
+    const told = this.root.querySelector(".plug-grade");
     this.app.say([...(told?.querySelectorAll(":scope > p:not(.record-card)") ?? [])].map((p) => p.textContent).join(" "));
   }
 
@@ -209,21 +228,22 @@ class Plug {
   }
 
   private announce(): void {
-    const { death } = this.app.state.moment;
+    const { death, lesson } = this.app.state.moment;
     const judged = this.judged();
-    if (death === null || judged === null) return;
+    if (death === null || judged === null || lesson !== null) return;
     const { one } = this.asked(judged);
-    if (one === null) this.app.say(`${DEATHS[death].does}, ${this.when()}. No record was written by then.`);
+    if (one === null) this.app.say(`${DEATHS[death].name} ${this.when()}. No record was written by then.`);
     else if (this.isAsking(judged)) {
       const answers = ANSWERS.map(({ key, is }) => `${key}: ${is}`).join(", ");
-      this.app.say(`${DEATHS[death].does}, ${this.when()}. Will the record ${one.record.text} survive? ${answers}, S: skip.`);
-    } else this.app.say(`${DEATHS[death].does}, ${this.when()}. ${this.root.querySelector(".grade")?.textContent ?? ""}`);
+      this.app.say(`${DEATHS[death].name} ${this.when()}. Will the record ${one.record.text} survive? ${answers}, S: skip.`);
+    } else this.app.say(`${DEATHS[death].name} ${this.when()}. ${this.root.querySelector(".plug-grade")?.textContent ?? ""}`);
   }
 
   private key(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-    const judged = this.judged();
-    if (judged === null || this.app.state.panel === "help") return;
+    // In a lesson the plug is out of sight, and these keys are the lesson's.
+    const judged = this.app.state.panel === "plug" ? this.judged() : null;
+    if (judged === null) return;
     const key = event.key.toLowerCase();
     if (this.isAsking(judged)) {
       const answer = ANSWERS.find((one) => one.key === key);

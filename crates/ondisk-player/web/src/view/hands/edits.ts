@@ -17,17 +17,17 @@ const DEATHS = new Set(["kill", "crash", "cut"]);
 
 /** The bytes stay in the program's own buffer. */
 export function dropFlush(text: string): Edit {
-  return dropAll(text, ["flush"], "The program flushes nothing.", "flush");
+  return dropAll(text, ["flush"], "There is no flush.", "flush");
 }
 
 /** What was written stays with the kernel until it is written back by itself. */
 export function dropSync(text: string): Edit {
-  return dropAll(text, [...SYNCS], "The program syncs no file.", "sync");
+  return dropAll(text, [...SYNCS], "No file is synced.", "sync");
 }
 
 /** Names stay in the journal's running transaction. */
 export function dropDirectorySync(text: string): Edit {
-  return dropAll(text, ["fsyncdir"], "The program syncs no directory.", "sync of a directory");
+  return dropAll(text, ["fsyncdir"], "No directory is synced.", "sync of a directory");
 }
 
 function dropAll(text: string, verbs: string[], why: string, what: string): Edit {
@@ -62,7 +62,7 @@ export function addDirectorySync(text: string): Edit {
     }
     if (last !== null) for (const dir of pending) changes.after(last, `fsyncdir ${name(dir)}`);
   }
-  const why = "No name changes without a sync of its directory behind it.";
+  const why = "Each new name is synced as it is, or there is none.";
   return made(changes, "The directory is synced too", why);
 }
 
@@ -112,11 +112,11 @@ export function mode(text: string, to: Mode): Edit {
   }
   for (const steps of tasks(changes)) reachBeforeAck(changes, steps, to === "sync");
   if (to === "none") {
-    return made(changes, "Acknowledged after the write, never synced", "Nothing is synced as it is.");
+    return made(changes, "Acknowledged after the write, never synced", "Nothing is synced.");
   }
   const why = changes.script.steps.some((step) => step.verb === "ack")
-    ? "Each acknowledgement waits for its sync as it is."
-    : "The program acknowledges nothing.";
+    ? "All promises wait for their sync."
+    : "Nothing is acknowledged.";
   return made(changes, "Each acknowledgement waits for a sync", why);
 }
 
@@ -185,7 +185,7 @@ function acknowledgeFirst(text: string): Edit {
       }
     }
   }
-  const why = "No acknowledgement stands behind a sync.";
+  const why = "No promise waits for a sync.";
   return made(changes, "Acknowledged after the write, synced later", why);
 }
 

@@ -6,10 +6,10 @@
 import type { Death, Fate, Judged, Lost, RecordInfo, Rung } from "../../types.ts";
 
 /** A death as a verb and as a noun, and what it takes. */
-export const DEATHS: Record<Death, { does: string; noun: string; takes: string }> = {
-  cut: { does: "Cut the power", noun: "power cut", takes: "all memory, and the drive's volatile cache" },
-  crash: { does: "Crash the kernel", noun: "crash", takes: "the page cache; the drive keeps its power" },
-  kill: { does: "Kill the process", noun: "kill", takes: "the program's own buffers; the kernel lives on" },
+export const DEATHS: Record<Death, { does: string; name: string; noun: string; takes: string }> = {
+  cut: { does: "Cut the power", name: "Power cut", noun: "power cut", takes: "all memory, and the drive's volatile cache" },
+  crash: { does: "Crash the kernel", name: "Crash of the kernel", noun: "crash", takes: "the page cache; the drive keeps its power" },
+  kill: { does: "Kill the process", name: "Kill of the process", noun: "kill", takes: "the program's own buffers; the kernel lives on" },
 };
 
 /** The answers that can be given, by key. */

@@ -41,12 +41,12 @@ function logs(recovered: Recovered): Stage[] {
   return recovered.logs.flatMap((log): Stage[] => {
     const found = log.transactions.map((txn): Stage => {
       const held = txn.records.length === 0 ? "" : ` (${txn.records.join(" ")})`;
-      const what = `The log ${log.path}: ${txn.name}${held}`;
+      const what = `In ${log.path}, ${txn.name}${held}`;
       return txn.committed
         ? { kind: "applied", words: `${what}: its COMMIT marker is there. Re-applied.` }
         : { kind: "left", words: `${what}: no COMMIT marker. Dropped.` };
     });
-    if (log.torn) found.push({ kind: "left", words: `The log ${log.path} ends in a torn record. It is cut off there.` });
+    if (log.torn) found.push({ kind: "left", words: `${log.path} ends in a torn record: the log is cut off there.` });
     return found;
   });
 }

@@ -14,7 +14,7 @@ const PACE = 650;
 const MOST = 40;
 
 const SIGNS: Record<Stage["kind"], string> = {
-  boot: "⏻", replayed: "✓", dropped: "✕", applied: "✓", left: "✕", moved: "·", file: "▪", kept: "✓", broken: "✕", plain: "·",
+  boot: "•", replayed: "✓", dropped: "✕", applied: "✓", left: "✕", moved: "·", file: "▪", kept: "✓", broken: "✕", plain: "·",
 };
 
 const CHOICES: readonly (readonly [string, string])[] = [
@@ -51,7 +51,7 @@ export class Replay {
       return;
     }
     const all = shortened(stages(recovered, run.info));
-    const list = el("ol", { class: "plain stages", id: "plug-stages" });
+    const list = el("ol", { class: "bare stages", id: "plug-stages" });
     const rest = el("button", { type: "button", id: "plug-rest" }, "To the verdict");
     const shown = { count: 0 };
     const show = (upTo: number) => {

@@ -5,11 +5,14 @@
 import type { App, Run } from "../../app.ts";
 import type { Fate, FileFate, Judged, Lost } from "../../types.ts";
 import { type Child, el } from "../dom.ts";
-import type { Stands } from "./choose.ts";
+import { rungsAt, type Stands } from "./choose.ts";
 import { looked, lostIs, promise, truth } from "./explain.ts";
 import { about, MODELS } from "./models.ts";
 
 const MARKS: Record<Lost, string> = { never: "●", sometimes: "◐", always: "○" };
+
+/** More records than these are scrolled through in a frame of their own. */
+const LONG = 8;
 
 /** All that is said of a death. */
 export function verdict(app: App, run: Run, at: number, judged: Judged, stands: Stands[], asked: number | null): HTMLElement[] {
@@ -26,18 +29,18 @@ function models(app: App, judged: Judged): HTMLElement {
   const { moment, run } = app.state;
   const own = run?.info.model ?? "";
   const select = el("select", { id: "plug-model", "aria-describedby": "plug-model-is" });
-  select.append(el("option", { value: "" }, own === "" ? "the machine alone" : `${own}, which speaks for it`));
+  select.append(el("option", { value: "" }, own === "" ? "the machine alone" : `${own}, its own`));
   for (const { name } of MODELS) if (name !== own) select.append(el("option", { value: name }, name));
   select.value = moment.model === own ? "" : moment.model;
   select.addEventListener("change", () => app.choose(select.value));
-  const is = judged.model === "" ? "No model speaks for this file system: its machine is all there is." : `${judged.model} is ${about(judged.model)}.`;
+  const is = judged.model === "" ? "No model speaks for this file system: its machine is all there is." : `Stands for ${about(judged.model)}.`;
   return el("div", { class: "field model" },
     el("label", { for: "plug-model" }, "The model asked"), select,
-    el("p", { class: "hint", id: "plug-model-is" }, is.replace(`${judged.model} is ${judged.model}:`, `${judged.model}:`)));
+    el("p", { class: "hint", id: "plug-model-is" }, is));
 }
 
 function promises(run: Run, judged: Judged): HTMLElement {
-  const list = el("ul", { class: "plain promises" });
+  const list = el("ul", { class: "bare promises" });
   for (const fate of judged.acks) {
     const ack = run.info.acks.find(({ n }) => n === fate.n);
     const is = promise(fate);
@@ -63,9 +66,12 @@ function records(run: Run, judged: Judged, stands: Stands[], asked: number | nul
   const heads = ["Record", "This machine", judged.model === "" ? "No model" : judged.model];
   const row = el("tr");
   for (const name of heads) row.append(el("th", { scope: "col" }, name));
-  const replaced = run.info.ladder.filter(([event, , rung]) => event <= at && rung === "gone").length;
+  const replaced = [...rungsAt(run.info, at).values()].filter((rung) => rung === "gone").length;
   const note = replaced > 0 ? el("p", { class: "hint" }, `${replaced} more ${replaced === 1 ? "was" : "were"} replaced by the program itself.`) : null;
-  return part("Records", el("table", { class: "fates" }, el("thead", null, row), body), note);
+  const table = el("table", { class: "fates" }, el("thead", null, row), body);
+  const isLong = stands.length > LONG;
+  const frame = el("div", isLong ? { class: "fates-frame", tabindex: 0, role: "region", "aria-label": "All records" } : null, table);
+  return part("Records", frame, note);
 }
 
 function files(judged: Judged): HTMLElement {
@@ -106,5 +112,5 @@ function badge(lost: Lost): HTMLElement {
 }
 
 function part(name: string, ...children: Child[]): HTMLElement {
-  return el("section", { class: "part", "aria-label": name }, el("h4", null, name), ...children);
+  return el("section", { class: "fate-part", "aria-label": name }, el("h4", null, name), ...children);
 }
