@@ -6,7 +6,7 @@ import type { App, Run } from "../app.ts";
 import { callsBehind, chainOf, why, type Writer } from "../causes.ts";
 import type { RecordInfo, Rung } from "../types.ts";
 import { el, fill, type Child } from "./dom.ts";
-import { look, stated, clock, figures } from "./layers/words.ts";
+import { clock, count, figures, look, stated } from "./layers/words.ts";
 
 /** So many writers, and so many links of a chain, are told. */
 const WRITERS = 5;
@@ -120,7 +120,7 @@ const LOOK: Record<Rung, string> = {
 };
 
 function about(record: RecordInfo): string {
-  const where = `${figures(record.bytes)} bytes of ${record.file} from offset ${figures(record.offset)}`;
+  const where = `${count(record.bytes, "byte")} of ${record.file} from offset ${figures(record.offset)}`;
   return `Record ${record.n}: ${where}, written by line ${record.line}.`;
 }
 
@@ -142,9 +142,12 @@ function writers(app: App, run: Run, found: Writer[]): Child {
   if (found.length === 0) return null;
   const list = el("ol", { class: "chain" });
   for (const writer of found.slice(0, WRITERS)) {
-    const bytes = `bytes ${figures(writer.from)}–${figures(writer.to - 1)}`;
+    const one = writer.to - writer.from === 1;
+    const bytes = one
+      ? `byte ${figures(writer.from)}`
+      : `bytes ${figures(writer.from)}–${figures(writer.to - 1)}`;
     if (writer.call === 0) list.append(el("li", null, `${bytes}: ${writer.words}`));
-    else list.append(link(app, run, { event: writer.call, as: `${bytes}` }));
+    else list.append(link(app, run, { event: writer.call, as: bytes }));
   }
   const more = found.length - WRITERS;
   if (more > 0) list.append(el("li", { class: "hint" }, `and ${figures(more)} writes before`));

@@ -121,6 +121,7 @@ function fateWords(now: Scene, row: Row): string {
 
 function noted(now: Scene, rows: Row[]): string {
   const all = now.run.info.records.length;
+  if (now.run.script === null) return "A timeline tells of pages and blocks, and not which bytes are a record.";
   if (rows.length === 0) return all === 0 ? "The program writes nothing." : "Nothing written yet.";
   const until = now.run.info.ladder_until;
   if (until < now.at) return `The ladder is known up to event ${figures(until)}.`;

@@ -47,7 +47,11 @@ const LINES: Record<Death, [above: string, below: string]> = {
 export function mount(root: HTMLElement, app: App): void {
   const stage = new Stage(root, app);
   stage.draw();
-  app.on((_, changed) => {
+  app.on((state, changed) => {
+    const { run, moment, playing } = state;
+    if (changed.has("at") && !changed.has("run") && run !== null && !playing) {
+      app.say(`Event ${moment.at}: ${run.names.event(moment.at)}`);
+    }
     if (["run", "at", "death", "model"].some((what) => changed.has(what as "run"))) stage.draw();
     else if (changed.has("selected")) stage.pick();
   });

@@ -41,7 +41,7 @@ const DOES: Record<string, string> = {
   WbError: "could not write back",
   Reserved: "promises room",
   Allocated: "allocates",
-  Converted: "counts it as written",
+  Converted: "converts extents",
   Handle: "journals a change",
   TxnState: "moves on",
   JWrite: "writes the journal",
