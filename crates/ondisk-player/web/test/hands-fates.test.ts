@@ -164,6 +164,7 @@ test("a place is kept where nothing before it changed", () => {
   const now = at([[1, 0, 1], [10, 0, 2], [22, 0, 4]], 40);
   assert.equal(placeIn(old, 15, now, (n) => n), 15);
   assert.equal(placeIn(old, 0, now, (n) => n), 0);
+  assert.equal(placeIn(old, 30, at([[1, 0, 1], [10, 0, 2], [20, 0, 3]], 50), (n) => n), 30, "the last line takes longer");
 });
 
 test("else it is the same line, as often run, and as far into it", () => {
@@ -171,6 +172,8 @@ test("else it is the same line, as often run, and as far into it", () => {
   const now = at([[1, 0, 1], [5, 0, 2], [9, 0, 2], [12, 0, 3]], 20);
   assert.equal(placeIn(old, 21, now, (n) => n), 10);
   assert.equal(placeIn(old, 29, now, (n) => n), 11, "at the end of a line it stays at its end");
+  const longer = at([[1, 0, 1], [15, 0, 2], [45, 0, 3]], 60);
+  assert.equal(placeIn(at([[1, 0, 1], [10, 0, 2], [20, 0, 3]], 30), 19, longer, (n) => n), 44, "of a line that takes longer too");
   assert.equal(placeIn(old, 40, now, (n) => n), 20);
   assert.equal(placeIn(old, 35, at([[1, 0, 1], [5, 0, 2], [9, 0, 2]], 11), (n) => n), 11, "a line that is no more");
 });
