@@ -10,10 +10,10 @@ import { lost, rungs, RUNGS, scene, type Scene } from "./layers/scene.ts";
 import { count, figures } from "./layers/words.ts";
 
 const HEADS: Record<string, [title: string, survives: string]> = {
-  buffered: ["Buffered", "survives nothing"],
-  cached: ["Cached", "survives a kill"],
-  device: ["Device", "survives a crash"],
-  durable: ["Durable", "survives a cut"],
+  buffered: ["Buffered", "nothing"],
+  cached: ["Cached", "a kill"],
+  device: ["Device", "a crash"],
+  durable: ["Durable", "a cut"],
 };
 
 /** What one row says. */
@@ -29,9 +29,9 @@ export function mount(root: HTMLElement, app: App): void {
   const note = el("p", { class: "ladder-note" });
   const heads = RUNGS.map((rung) => {
     const [title, survives] = HEADS[rung] ?? [rung, ""];
-    return el("th", { scope: "col", "data-rung": rung }, title, el("small", null, survives));
+    return el("th", { scope: "col", "data-rung": rung }, title, el("small", null, el("span", { class: "visually-hidden" }, " survives "), survives));
   });
-  const head = el("tr", null, el("th", { scope: "col", class: "ladder-record" }, "Record"), ...heads);
+  const head = el("tr", null, el("th", { scope: "col", class: "ladder-record" }, "Record", el("small", { "aria-hidden": "true" }, "survives")), ...heads);
   const table = el("table", { class: "ladder" }, el("thead", null, head), body);
   fill(root, el("h2", { class: "part" }, "Ladder"), el("div", { class: "ladder-scroll" }, table), note);
   body.addEventListener("click", (event) => {
@@ -93,6 +93,7 @@ function update(element: HTMLElement, row: Row, now: Scene): void {
   const says = element.querySelector(".ladder-fate");
   if (says !== null) say(says, row.rung === "gone" ? "replaced by the program" : fateWords(now, row));
   set(element, "data-fate", row.rung === "gone" ? "gone" : fate);
+  set(element, "data-worse", (now.fates.get(row.record.n)?.model ?? "never") !== "never" && fate === "never");
   element.querySelectorAll("td").forEach((cell, at) => {
     const rung = RUNGS[at] ?? "buffered";
     set(cell, "data-is", at < here ? "past" : at === here ? "here" : "ahead");
@@ -107,7 +108,7 @@ function update(element: HTMLElement, row: Row, now: Scene): void {
   });
 }
 
-/** `lost by a cut: always; under ext4: sometimes`. */
+/** `always lost`; where the model says more than the machine shows, what each says. */
 function fateWords(now: Scene, row: Row): string {
   if (now.death === null) return "";
   const fate: Fate | undefined = now.fates.get(row.record.n);
@@ -115,8 +116,8 @@ function fateWords(now: Scene, row: Row): string {
   if (machine === null) return "";
   const model = fate?.model;
   const by = now.run.info.model === "" ? "the model" : now.run.info.model;
-  const under = model === undefined || model === null || model === machine ? "" : `; ${by}: ${model}`;
-  return `${machine} lost${under}`;
+  if (model === undefined || model === null || model === machine) return `${machine} lost`;
+  return `this machine: ${machine} lost · ${by}: ${model}`;
 }
 
 function noted(now: Scene, rows: Row[]): string {

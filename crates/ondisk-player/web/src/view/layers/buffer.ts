@@ -33,7 +33,7 @@ export function draw(body: HTMLElement, scene: Scene): string {
     label(element, `Buffer of ${file}: ${told}${taken(scene, gone)}`);
   });
   const bytes = held.reduce((sum, cell) => sum + cell.ver, 0);
-  return bytes === 0 ? "empty" : `${count(bytes, "byte")}, unseen by the kernel`;
+  return bytes === 0 ? "empty" : `${count(bytes, "byte")} held`;
 }
 
 function gauge(cell: { name: string }): HTMLElement {
