@@ -30,9 +30,23 @@ export function launch() {
   });
 }
 
-/** What runs in the page before its own script: breaches of the policy are kept. */
-function watchPolicy() {
+/**
+ * What runs in the page before its own script: breaches of the policy are kept, and the picture can
+ * be read. It is every element of the three sections, every attribute and every text, but for what
+ * tells only where the keyboard was.
+ */
+function prepare() {
   globalThis.breaches = [];
+  const read = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) return node.data;
+    if (node.nodeType !== Node.ELEMENT_NODE) return "";
+    const attributes = [...node.attributes]
+      .filter(({ name, value }) => name !== "tabindex" && !(name === "style" && value === ""))
+      .map(({ name, value }) => ` ${name}="${value}"`)
+      .sort();
+    return `<${node.localName}${attributes.join("")}>${[...node.childNodes].map(read).join("")}</>`;
+  };
+  globalThis.readPicture = () => ["program", "stage", "ladder"].map((id) => read(document.getElementById(id))).join("\n");
   addEventListener("securitypolicyviolation", (breach) => {
     globalThis.breaches.push(`${breach.violatedDirective} ${breach.blockedURI}`);
   });
@@ -56,7 +70,7 @@ export async function visit(browser, options = {}) {
   });
   page.on("pageerror", (error) => said.push(String(error)));
   page.on("crash", () => said.push("the page crashed"));
-  await page.addInitScript(watchPolicy);
+  await page.addInitScript(prepare);
   for (const script of init) await page.addInitScript(script);
   const address = pathToFileURL(file).href;
   await page.goto(address + hash);
@@ -64,12 +78,9 @@ export async function visit(browser, options = {}) {
   return { page, address, asked, said, close: () => context.close() };
 }
 
-/** Waits until there is a run whose events can be stepped. */
+/** Waits until the page says that it has begun. */
 export async function opened(page) {
-  await page.waitForFunction(() => {
-    const slider = document.querySelector("#time [role=slider], #time input[type=range]");
-    return slider !== null && Number(slider.ariaValueMax ?? slider.max) > 0;
-  });
+  await page.waitForSelector("html[data-ready]", { state: "attached" });
 }
 
 /** Waits for what a change brings: one frame is drawn, and what it asked for has run. */

@@ -50,30 +50,33 @@ function styles(text) {
   return adds(`<style>${text}</style>`);
 }
 
-/** The fault, the check that has to see it, the visit, what breaks the page: before it runs, or in its text. */
+/** The fault, the check that has to see it, the words it says it in; how it is visited; what breaks it, before it runs or in its text. */
 const FAULTS = [
-  ["a request that the policy stops", complainsOfNothing, {}, { init: "fetch('https://ondisk.invalid/').catch(() => 0)" }],
-  ["a request that nothing stops", asksForNothing, {},
+  ["a request that the policy stops", complainsOfNothing, /ondisk\.invalid/, {}, { init: "addEventListener('DOMContentLoaded', () => fetch('https://ondisk.invalid/').catch(() => 0))" }],
+  ["a request that nothing stops", asksForNothing, /ondisk\.invalid/, {},
     { init: "fetch('https://ondisk.invalid/').catch(() => 0)", edit: [POLICY, ""] }],
-  ["an image from elsewhere", asksForNothing, {}, { init: adds("<img alt='' src='https://ondisk.invalid/a.png'>"), edit: [POLICY, ""] }],
-  ["no policy", hasItsPolicy, {}, { edit: [POLICY, ""] }],
-  ["a policy that lets scripts from elsewhere in", hasItsPolicy, {}, { edit: ["script-src ", "script-src https: "] }],
-  ["an error that nobody catches", complainsOfNothing, {}, { init: "setTimeout(() => { throw new Error('lost') })" }],
-  ["a link that is not changed", stepsChangeTheLink, {}, { init: "history.replaceState = history.pushState = () => {}" }],
-  ["a step that changes the link later", stepsChangeTheLink, {},
+  ["an image from elsewhere", asksForNothing, /a\.png/, {},
+    { init: adds("<img alt='' src='https://ondisk.invalid/a.png'>"), edit: [POLICY, ""] }],
+  ["no policy", hasItsPolicy, /policy/, {}, { edit: [POLICY, ""] }],
+  ["a policy that lets scripts from elsewhere in", hasItsPolicy, /https:/, {}, { edit: ["script-src ", "script-src https: "] }],
+  ["an error that nobody catches", complainsOfNothing, /lost its way/, {}, { init: "setTimeout(() => { throw new Error('lost its way') })" }],
+  ["a link that is not changed", stepsChangeTheLink, /left the link/, {}, { init: "history.replaceState = history.pushState = () => {}" }],
+  ["a step that changes the link later", stepsChangeTheLink, /left the link/, {},
     { init: "const now = history.replaceState.bind(history); history.replaceState = (...all) => { setTimeout(() => now(...all), 300) }" }],
-  ["a step back that forgets one cell", (one) => stepsBackAreStepsUndone(one, 40), {},
+  ["a step back that forgets one cell", (one) => stepsBackAreStepsUndone(one, 40), /no step undone/, STILL,
     { init: behind("ArrowLeft", "document.querySelector('#stage :not(:has(*))')?.remove()") }],
-  ["a step back that leaves one word", (one) => stepsBackAreStepsUndone(one, 40), {},
+  ["a step back that leaves one word", (one) => stepsBackAreStepsUndone(one, 40), /left over/, STILL,
     { init: behind("ArrowLeft", "document.querySelector('#program').append('left over')") }],
-  ["an image without a name", isAccessible, {}, { init: adds("<img src='data:,'>") }],
-  ["a button without a name", isAccessible, {}, { init: adds("<button style='min-width:30px;min-height:30px'></button>") }],
-  ["pale words", isAccessible, {}, { init: adds("<p style='color:#ccc;background:#fff'>pale</p>") }],
-  ["400 pixels of a fixed width", fitsItsWidth, PHONE, { init: styles("#stage{width:400px}") }],
-  ["words that do not break", fitsItsWidth, PHONE, { init: adds(`<p style='white-space:nowrap'>${"word ".repeat(60)}</p>`) }],
-  ["a target of 16 pixels", hasLargeTargets, {},
+  ["a picture that never changes", (one) => stepsBackAreStepsUndone(one, 40), /pictures of/, STILL,
+    { init: "addEventListener('DOMContentLoaded', () => { globalThis.readPicture = () => 'the same' })" }],
+  ["an image without a name", isAccessible, /image-alt/, {}, { init: adds("<img src='data:,'>") }],
+  ["a button without a name", isAccessible, /button-name/, {}, { init: adds("<button style='min-width:30px;min-height:30px'></button>") }],
+  ["pale words", isAccessible, /color-contrast/, {}, { init: adds("<p style='color:#ccc;background:#fff;position:fixed;top:0;z-index:9'>pale</p>") }],
+  ["400 pixels of a fixed width", fitsItsWidth, /wide|ends at/, PHONE, { init: styles("#stage{width:400px}") }],
+  ["words that do not break", fitsItsWidth, /wide|ends at/, PHONE, { init: adds(`<p style='white-space:nowrap'>${"word ".repeat(60)}</p>`) }],
+  ["a target of 16 pixels", hasLargeTargets, /16 × 16/, {},
     { init: adds("<button style='all:unset;width:16px;height:16px' aria-label='small'></button>") }],
-  ["motion that nobody wants", standsStill, STILL,
+  ["motion that nobody wants", standsStill, /moves behind/, STILL,
     { init: styles("@keyframes on{to{opacity:.5}} #stage{animation:on 2s infinite!important}") }],
 ];
 
@@ -87,22 +90,16 @@ async function edited(name, [from, to]) {
   return file;
 }
 
-async function throws(check, one) {
-  try {
-    await check(one);
-  } catch (error) {
-    if (error.code === "ERR_ASSERTION") return true;
-    throw error;
-  }
-  return false;
-}
-
-for (const [name, check, options, { init, edit }] of FAULTS) {
+for (const [name, check, words, options, { init, edit }] of FAULTS) {
   test(`a canary: ${name}`, async () => {
     const file = edit === undefined ? FILE : await edited(name, edit);
     const one = await visit(browser, { ...options, file, init: init === undefined ? [] : [{ content: init }] });
     try {
-      assert.ok(await throws(check, one), "the check did not notice");
+      await assert.rejects(async () => check(one), (error) => {
+        assert.equal(error.code, "ERR_ASSERTION", String(error));
+        assert.match(`${error.message} ${JSON.stringify(error.actual)}`, words, "the check complains of something else");
+        return true;
+      });
     } finally {
       await one.close();
     }
@@ -110,7 +107,7 @@ for (const [name, check, options, { init, edit }] of FAULTS) {
 }
 
 test("where nothing is broken no check complains", async () => {
-  const checks = new Map(FAULTS.map(([, check, options]) => [`${check}${JSON.stringify(options)}`, [check, options]]));
+  const checks = new Map(FAULTS.map(([, check, , options]) => [`${check}${JSON.stringify(options)}`, [check, options]]));
   for (const [check, options] of checks.values()) {
     const one = await visit(browser, options);
     try {

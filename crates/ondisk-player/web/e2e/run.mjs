@@ -20,7 +20,9 @@ const counts = { held: 0, failed: 0, skipped: 0 };
 
 function why(error) {
   const cause = error?.cause ?? error;
-  return String(cause?.stack ?? cause?.message ?? cause).replace(/^/gm, "      ");
+  const text = String(cause?.stack ?? cause?.message ?? cause);
+  const lines = text.slice(0, 4000).split("\n").filter((line) => !line.includes("node:internal"));
+  return lines.slice(0, 25).map((line) => `      ${line.slice(0, 600)}`).join("\n");
 }
 
 /** Files and groups are told of too; they count for nothing unless one fails by itself. */
