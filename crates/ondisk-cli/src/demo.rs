@@ -20,7 +20,8 @@ use self::lie::Lie;
 use self::price::{Home, Measured};
 use self::promise::PowerCuts;
 use crate::exit::{Exit, Failure};
-use crate::out::{Out, Paint, Progress};
+use crate::out::{Out, Paint, Progress, talk};
+use crate::page;
 
 /// Show what "recorded" is worth: the lie, the price, the promise.
 ///
@@ -35,7 +36,7 @@ Example:
   ondisk demo --seed 7
 
 Exit codes: 0 mode sync lost nothing, batch no more than it says, and every control lost; 1 not
-so; 2 no real files could be made. A demo that is killed leaves a directory ondisk-demo-*, which
+so; 2 no real files could be made, or a file that was asked for could not be written. A demo that is killed leaves a directory ondisk-demo-*, which
 may be removed.
 
 Next: ondisk probe .")]
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Write the timeline of the first act's whole program, a line for each thing that moved
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// Write a page that plays that program to this file [default: where temporary files are]
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -71,6 +75,8 @@ struct Demo {
     lie: Vec<Lie>,
     power_cuts: Vec<PowerCuts>,
     kept: bool,
+    /// Where the page is that plays the first act's program.
+    page: Option<PathBuf>,
     measured: Vec<Measured>,
 }
 
@@ -85,8 +91,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let power_cuts = promise::keep(args.seed, &progress)?;
     drop(progress);
     let kept = power_cuts.iter().all(PowerCuts::is_as_promised);
-    let demo =
-        Demo { ondisk: "demo", v: 1, seed: args.seed.to_string(), lie, power_cuts, kept, measured };
+    let (page, seed) = (page(args)?, args.seed.to_string());
+    let demo = Demo { ondisk: "demo", v: 1, seed, lie, power_cuts, kept, page, measured };
     let mut out = Out::new();
     if args.json {
         out.json(&demo)?;
@@ -95,4 +101,20 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     out.flush()?;
     Ok(if kept { Exit::Fine } else { Exit::Findings })
+}
+
+/// Writes the page; none where it was not asked for and temporary files cannot be written.
+fn page(args: &Args) -> Result<Option<PathBuf>, Failure> {
+    let scene = lie::scene(args.seed);
+    if let Some(path) = &args.html {
+        page::write(path, &scene.data())?;
+        return Ok(Some(path.clone()));
+    }
+    match page::write_temporary(&format!("ondisk-demo-{}", args.seed), &scene.data()) {
+        Ok(path) => Ok(Some(path)),
+        Err(failure) => {
+            talk(format_args!("ondisk: {} (try --html FILE)", failure.sentence()));
+            Ok(None)
+        }
+    }
 }

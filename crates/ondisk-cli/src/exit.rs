@@ -87,6 +87,37 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A page could not be written.
+    #[error("{}: the page cannot be written", path.display())]
+    Page {
+        /// Where to.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The page cannot be served.
+    #[error(
+        "127.0.0.1:{port}: the page cannot be served (--serve alone takes a port that is free)"
+    )]
+    Serve {
+        /// Where.
+        port: u16,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No browser shows the page.
+    #[error("{program} does not open {page} (open it yourself, or name a browser in BROWSER)")]
+    Browser {
+        /// What was called.
+        program: String,
+        /// A file or an address.
+        page: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The simulation could not tell what it was asked.
     #[error("the simulated disk failed")]
     Simulated(#[source] io::Error),

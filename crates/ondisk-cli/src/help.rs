@@ -11,7 +11,7 @@ use crate::Cli;
 
 /// What the commands are for, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Learn", &["demo", "sim", "probe"]),
+    ("Learn", &["demo", "sim", "play", "probe"]),
     ("Store", &["put", "get", "delete", "scan", "load", "check", "stats"]),
     ("Plumbing", &["dump"]),
 ];

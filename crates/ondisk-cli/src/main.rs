@@ -17,6 +17,8 @@ mod get;
 mod help;
 mod load;
 mod out;
+mod page;
+mod play;
 mod probe;
 mod put;
 mod scan;
@@ -49,6 +51,7 @@ enum Command {
     Dump(dump::Args),
     Demo(demo::Args),
     Sim(sim::Args),
+    Play(play::Args),
     Probe(probe::Args),
 }
 
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Dump(args) => dump::run(&args)?,
         Command::Demo(args) => demo::run(&args)?,
         Command::Sim(args) => sim::run(&args)?,
+        Command::Play(args) => play::run(&args)?,
         Command::Probe(args) => return Ok(probe::run(&args)),
     };
     Ok(exit.into())

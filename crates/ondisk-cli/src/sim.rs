@@ -3,10 +3,10 @@
 //! Invariant: all that is said of a loss is asked of the simulation; nothing here knows what a
 //! file system does. What ran, and on which level, is said with every result.
 
-mod config;
+pub(crate) mod config;
 mod deaths;
 mod events;
-mod input;
+pub(crate) mod input;
 mod judge;
 mod names;
 mod picture;
@@ -17,6 +17,7 @@ mod wrap;
 
 use std::path::{Path, PathBuf};
 
+use ondisk_player::Moment;
 use ondisk_sim::Model;
 use ondisk_sim::machine::play::Stage;
 use ondisk_sim::ops::script::Script;
@@ -27,6 +28,7 @@ use self::judge::{Death, OnMachine, Told};
 use self::played::Played;
 use crate::exit::{Exit, Failure};
 use crate::out::{Out, Paint};
+use crate::page::{self, Scene};
 
 /// Run a script and see what a kill, a crash or a power cut takes.
 ///
@@ -73,6 +75,9 @@ pub(crate) struct Args {
     /// Write all that moved, event by event, to a file (docs/format/timeline.md)
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// Write a page that plays the run, and opens at the death's event where one is given
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Go through the run by key: each event, both ways, with the layers drawn
     #[arg(long, conflicts_with_all = ["json", "death"])]
     step: bool,
@@ -112,6 +117,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     });
     let asked = (&source, &script);
     let mut told = Told::of(asked, &args.config, &args.model, args.death(), machine.as_ref())?;
+    if let Some(path) = &args.html {
+        let moment = args.death().and_then(moment);
+        page::write(path, &Scene::script(&source, &args.config, moment).data())?;
+    }
     let paint = Paint::for_stdout();
     if let Some(machine) = &machine {
         if args.step {
@@ -128,6 +137,27 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     out.flush()?;
     Ok(if told.ok { Exit::Fine } else { Exit::Findings })
+}
+
+/// The moment of a death; none where each is one.
+fn moment(death: Death) -> Option<Moment> {
+    let When::Event(event) = death.when else { return None };
+    let how = match death.how {
+        config::Fatal::Cut => ondisk_player::Death::Cut,
+        config::Fatal::Crash => ondisk_player::Death::Crash,
+        config::Fatal::Kill => ondisk_player::Death::Kill,
+    };
+    Some(Moment { at: event.into(), death: Some(how) })
+}
+
+/// Says where a script is wrong, or why it cannot be carried out on this machine.
+pub(crate) fn check(source: &Source, config: &Config) -> Result<(), Failure> {
+    let script = input::parse(source)?;
+    if let Some(stage) = config.stage() {
+        played::begin(source, &script, &stage)?;
+    }
+    let run = script.run_as(config.script_drive(), config.profile);
+    run.map(drop).map_err(|error| input::cannot_run(source, &script, &error))
 }
 
 /// The run on the machine, where there is one.

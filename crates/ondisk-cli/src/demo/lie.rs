@@ -19,7 +19,10 @@ use ondisk_sim::{Budget, Crash, History, Image, Model, Tally};
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::page::Scene;
 use crate::sim;
+use crate::sim::config::Config;
+use crate::sim::input::Source;
 
 #[cfg(test)]
 mod tests;
@@ -110,6 +113,13 @@ pub(crate) fn tell(seed: u64) -> Result<Vec<Lie>, Failure> {
 /// Writes the timeline of the whole program, down to the flash, and of the cut that it survives.
 pub(crate) fn write_timeline(seed: u64, to: &Path) -> Result<(), Failure> {
     sim::write_timeline("demo", &format!("{}cut\n", script(Until::FsyncDir)), seed, to)
+}
+
+/// The whole program and the machine that it runs on, to be played: each row of the act but the last
+/// is a moment of it.
+pub(crate) fn scene(seed: u64) -> Scene {
+    let source = Source { name: "the lie".to_owned(), text: script(Until::FsyncDir) };
+    Scene::script(&source, &Config::plain(seed), None)
 }
 
 /// The program.

@@ -157,6 +157,9 @@ impl Screen {
             let sentence = self.paint.paint(colour, &sentence);
             self.line(&sentence);
         }
+        if let Some(page) = &demo.page {
+            self.line(&format!("Watch the lie in a browser: {}", page.display()));
+        }
         self.heads(&format!("Again: ondisk demo --seed {}    Next: ondisk probe .", demo.seed));
     }
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use ondisk_sim::Model;
 use ondisk_sim::machine::config::{self as parts, DataMode, DriveCache, Ext4Options, FlushIs};
 use ondisk_sim::machine::{self, play::Stage};
-use ondisk_sim::ops::script::Profile;
+use ondisk_sim::ops::script::{Drive as ScriptDrive, Profile};
 use serde::Serialize;
 
 /// The machine.
@@ -157,6 +157,22 @@ impl Config {
     /// The mount options as they are typed.
     pub(crate) fn mount_words(&self) -> String {
         self.mount.iter().map(|mount| word(*mount)).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether this is the machine without options; the seed may be any.
+    pub(crate) fn is_plain(&self) -> bool {
+        let plain = Self::plain(self.seed);
+        let words = |it: &Self| (it.mount_words(), it.profile.name);
+        (self.fs, self.scheduler, self.drive) == (plain.fs, plain.scheduler, plain.drive)
+            && words(self) == words(&plain)
+    }
+
+    /// What the operations level knows of the drive.
+    pub(crate) fn script_drive(&self) -> ScriptDrive {
+        match self.drive {
+            Drive::Lies => ScriptDrive::Lies,
+            Drive::Volatile | Drive::Capacitor | Drive::None => ScriptDrive::Honest,
+        }
     }
 
     /// The machine that these parts make; `None` where a file system is a set of states.

@@ -22,7 +22,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// An error at a place.
-    fn wrong(&self, place: Place, what: &str) -> Failure {
+    pub(crate) fn wrong(&self, place: Place, what: &str) -> Failure {
         wrong(&self.name, place, what)
     }
 }
@@ -43,31 +43,65 @@ const START: Place = Place { line: 1, column: 1 };
 
 /// Reads a script's text.
 pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
-    let name = path.display().to_string();
-    // One byte more than is allowed, so that the parser sees that there is too much.
-    let limit = Script::TEXT_LIMIT as u64 + 1;
-    let mut bytes = Vec::new();
-    let read = match path.to_str() {
-        Some("-") => io::stdin().lock().take(limit).read_to_end(&mut bytes),
-        _ => open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
-    };
-    if let Err(error) = read {
-        return Err(wrong(&name, START, &format!("the script cannot be read: {error}")));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source { name, text }),
-        // A character may have been cut in two by the limit: then the length is what is wrong.
-        Err(error) if error.as_bytes().len() as u64 == limit => {
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            Ok(Source { name, text })
+    let mut input = Input::open(path)?;
+    input.fill(SCRIPT)?;
+    input.text()
+}
+
+/// One byte more than a script may have, so that the parser sees that there is too much.
+pub(crate) const SCRIPT: u64 = Script::TEXT_LIMIT as u64 + 1;
+
+/// An input that is being read.
+pub(crate) struct Input {
+    name: String,
+    from: Box<dyn Read>,
+    /// What was read of it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Input {
+    /// Opens a file, or standard input for `-`.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let from: io::Result<Box<dyn Read>> = match path.to_str() {
+            Some("-") => Ok(Box::new(io::stdin())),
+            _ => open(path).map(|file| Box::new(file) as Box<dyn Read>),
+        };
+        match from {
+            Ok(from) => Ok(Self { name, from, bytes: Vec::new() }),
+            Err(error) => Err(unread(&name, &error)),
         }
-        Err(error) => {
-            let good = error.utf8_error().valid_up_to();
-            let before = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-            let what = "expected a text in UTF-8; in a string any byte is written as `\\xNN`";
-            Err(wrong(&name, behind(&before), what))
+    }
+
+    /// Reads on until so many bytes are there, or the input ends.
+    pub(crate) fn fill(&mut self, limit: u64) -> Result<(), Failure> {
+        let left = limit.saturating_sub(self.bytes.len() as u64);
+        let read = self.from.as_mut().take(left).read_to_end(&mut self.bytes);
+        read.map(drop).map_err(|error| unread(&self.name, &error))
+    }
+
+    /// What was read, as text.
+    pub(crate) fn text(self) -> Result<Source, Failure> {
+        let name = self.name;
+        match String::from_utf8(self.bytes) {
+            Ok(text) => Ok(Source { name, text }),
+            // A character may have been cut in two by the limit: then the length is what is wrong.
+            Err(error) if error.as_bytes().len() as u64 == SCRIPT => {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                Ok(Source { name, text })
+            }
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let before = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+                let what = "expected a text in UTF-8; in a string any byte is written as `\\xNN`";
+                Err(wrong(&name, behind(&before), what))
+            }
         }
     }
+}
+
+fn unread(name: &str, error: &io::Error) -> Failure {
+    wrong(name, START, &format!("cannot be read: {error}"))
 }
 
 #[expect(clippy::disallowed_types, reason = "a script is no store: it is read as any text is")]

@@ -14,7 +14,7 @@ use ondisk_sim::ops::verdict::{self, Claim, Held, Lost, Moments};
 use ondisk_sim::{At, Budget, Crash, History, Model};
 use serde::Serialize;
 
-use super::config::{Config, Drive, Fatal, FileSystem, When, word};
+use super::config::{Config, Fatal, FileSystem, When, word};
 use super::deaths::{Deaths, Dying, Own, may_be};
 use super::events::{self, Event, in_script_words};
 use super::input::{Source, cannot_run};
@@ -158,10 +158,7 @@ impl Told {
         death: Option<Death>,
         machine: Option<&OnMachine<'_>>,
     ) -> Result<Self, Failure> {
-        let drive = match config.drive {
-            Drive::Lies => ScriptDrive::Lies,
-            Drive::Volatile | Drive::Capacitor | Drive::None => ScriptDrive::Honest,
-        };
+        let drive = config.script_drive();
         let run = script.run_as(drive, config.profile);
         let run = run.map_err(|error| cannot_run(source, script, &error))?;
         let all = Model::ALL;

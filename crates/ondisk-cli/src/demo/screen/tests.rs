@@ -49,6 +49,7 @@ fn sample() -> Demo {
             .into(),
         power_cuts,
         kept: true,
+        page: Some(format!("/tmp/ondisk-demo-{}.html", u64::MAX).into()),
         measured: modes.into_iter().flat_map(|mode| [1, 16].map(|n| measured(mode, n))).collect(),
     }
 }
