@@ -12,6 +12,7 @@ import { BadLink, read } from "./hash.ts";
 import { listen } from "./keys.ts";
 import { createApp } from "./store.ts";
 import type { Host } from "./store.ts";
+import type { Moment } from "./types.ts";
 import { set } from "./view/dom.ts";
 
 type Mount = (root: HTMLElement, app: App) => void;
@@ -38,7 +39,7 @@ export async function boot(views: Record<string, Mount>): Promise<void> {
   listen(app);
   await begin(app, data);
   window.addEventListener("hashchange", () => {
-    if (!host.isOwn()) void follow(app, data);
+    if (!host.isOwn()) void (location.hash.length > 1 ? follow(app) : begin(app, data));
   });
   set(document.documentElement, "data-ready", true);
 }
@@ -48,9 +49,11 @@ async function begin(app: App, data: Data | string | null): Promise<void> {
   const given = typeof data === "string" ? null : data;
   if (given?.kind === "timeline") {
     const { name, text, at, death } = given;
-    const moment = await momentOf(app);
-    await app.openSlowly(name, text, moment?.source.kind === "timeline" ? moment : { at, death });
-  } else if (!(await follow(app, given)) && given) {
+    const moment = await read(location.hash, app.builtIns).catch(() => null);
+    await app.openSlowly(name, text, moment?.source.kind === "timeline" ? restOf(moment) : { at, death });
+  } else if (location.hash.length > 1) {
+    await follow(app);
+  } else if (given) {
     await app.load({ kind: "script", name: given.name, text: given.text }, given.knobs, given.at);
     if (given.death) app.die(given.death);
   }
@@ -58,20 +61,18 @@ async function begin(app: App, data: Data | string | null): Promise<void> {
   if (typeof data === "string") app.complain(data);
 }
 
-/** Goes where the link leads; whether there was one. */
-async function follow(app: App, data: Data | null | string): Promise<boolean> {
-  const moment = await momentOf(app);
-  if (moment) await app.restore(moment);
-  else if (data === null || app.state.run) return app.state.run !== null;
-  return moment !== null;
+function restOf({ at, death, model, lesson }: Moment): Partial<Moment> {
+  return { at, death, model, lesson };
 }
 
-async function momentOf(app: App) {
+/** Goes where the link leads; where it leads nowhere, says so and shows the opening scene. */
+async function follow(app: App): Promise<void> {
   try {
-    return await read(location.hash, app.builtIns);
+    const moment = await read(location.hash, app.builtIns);
+    if (moment) await app.restore(moment);
   } catch (error) {
-    app.complain(error instanceof BadLink ? `${error.message} This is the opening scene.` : String(error));
-    return null;
+    await fallBack(app);
+    app.complain(`${error instanceof BadLink ? error.message : String(error)} This is the opening scene.`);
   }
 }
 

@@ -45,7 +45,7 @@ const LINKS = 1024;
 export function chainOf(tape: Tape, i: number): number[] {
   const chain: number[] = [];
   let at = tape.cause(i);
-  while (at > 0 && at < (chain[chain.length - 1] ?? i) && chain.length < LINKS) {
+  while (at > 0 && chain.length < LINKS) {
     chain.push(at);
     at = tape.cause(at);
   }

@@ -90,6 +90,7 @@ async function sourceOf(words: Map<string, string>, builtIns: readonly { name: s
   if (timeline !== undefined) return { kind: "timeline", name: timeline };
   const [deflated, plain] = [words.get("z"), words.get("p")];
   if (deflated !== undefined) return { kind: "script", name, text: await unpacked(fromBase64(deflated)) };
+  if ((plain ?? "").length > MOST_SCRIPT) throw new BadLink("The script in the link is too long.");
   if (plain !== undefined) return { kind: "script", name, text: textOf(fromBase64(plain)) };
   throw new BadLink("The link names no script.");
 }
@@ -138,7 +139,6 @@ async function unpacked(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 }
 
 function textOf(bytes: Uint8Array): string {
-  if (bytes.length > MOST_SCRIPT) throw new BadLink("The script in the link is too long.");
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {

@@ -34,6 +34,12 @@ export interface Given {
   builtIns: readonly BuiltIn[];
 }
 
+/** A moment of a source. */
+type Rest = Omit<Moment, "source" | "knobs">;
+
+/** Whether Back goes over it. */
+type Entry = "push" | "replace";
+
 const NOTHING: Moment = { source: { kind: "built-in", name: "opening" }, knobs: DEFAULTS, at: 0, death: null, model: "", lesson: null };
 
 export function createApp(given: Given): App {
@@ -193,14 +199,15 @@ class Store implements App {
   }
 
   async load(source: Source, knobs: Partial<Knobs> = {}, at = 0): Promise<void> {
-    await this.run(source, knobsFrom(knobs), { at, death: null, model: "", lesson: this.state.moment.lesson });
+    await this.run(source, knobsFrom(knobs), { at, death: null, model: "", lesson: this.state.moment.lesson }, "push");
   }
 
   async restore(moment: Moment): Promise<void> {
     const { source, knobs, ...rest } = moment;
     const now = this.state.moment;
     const isSame = this.state.run !== null && JSON.stringify([now.source, now.knobs]) === JSON.stringify([source, knobs]);
-    if (!isSame) return this.run(source, knobs, rest);
+    // It was gone to, by a link or by Back: the address is there already.
+    if (!isSame) return this.run(source, knobs, rest, "replace");
     this.pause();
     this.move({ ...rest, at: Math.min(rest.at, this.length) }, "at", "death", "model", "lesson");
   }
@@ -210,10 +217,10 @@ class Store implements App {
     if (moment.source.kind === "timeline") return this.complain("A timeline cannot be run again. Open its script to change it.");
     const { lesson, model } = moment;
     const place = run ? placeOf(run, moment.at) : null;
-    await this.run(moment.source, knobsFrom(knobs, moment.knobs), { at: 0, death: null, model, lesson }, place);
+    await this.run(moment.source, knobsFrom(knobs, moment.knobs), { at: 0, death: null, model, lesson }, "replace", place);
   }
 
-  private async run(source: Source, knobs: Knobs, rest: Omit<Moment, "source" | "knobs">, place: Place | null = null): Promise<void> {
+  private async run(source: Source, knobs: Knobs, rest: Rest, entry: Entry, place: Place | null = null): Promise<void> {
     this.pause();
     this.turn += 1;
     const turn = this.turn;
@@ -223,7 +230,7 @@ class Store implements App {
     if (turn !== this.turn) return;
     try {
       const made = this.make(source, knobs);
-      if ("run" in made) this.enter(source, packed, made.run, { ...rest, at: place ? atOf(made.run, place) : rest.at });
+      if ("run" in made) this.enter(source, packed, made.run, { ...rest, at: place ? atOf(made.run, place) : rest.at }, entry);
       else this.fail(source, packed, made.error, knobs);
     } catch (error) {
       this.complain(sentenceOf(error));
@@ -248,12 +255,12 @@ class Store implements App {
     return this.builtIns.find((own) => own.name === source.name)?.text ?? "";
   }
 
-  private enter(source: Source, packed: string, run: Run, rest: Omit<Moment, "source" | "knobs">): void {
-    const isOther = packed !== this.packed || this.state.run === null;
+  private enter(source: Source, packed: string, run: Run, rest: Rest, entry: Entry): void {
+    const isNew = entry === "push" && packed !== this.packed && this.state.run !== null;
     const moment: Moment = { ...rest, source, knobs: run.knobs, at: Math.min(rest.at, run.tape.length) };
     this.packed = packed;
     this.answers = typeof this.given.engine === "string" ? null : new Answers(this.given.engine, run);
-    this.given.host.address(write(moment, packed), isOther && this.state.run !== null);
+    this.given.host.address(write(moment, packed), isNew);
     const changed: Changed[] = ["run", "at", "death", "model", "lesson", "error", "trouble", "selected"];
     this.set({ moment, run, error: null, trouble: null, selected: null }, ...changed);
     if (moment.lesson) this.show("lesson");
@@ -262,7 +269,7 @@ class Store implements App {
 
   /** What ran before stays. Where nothing did, the text at least is shown. */
   private fail(source: Source, packed: string, error: ScriptError, knobs: Knobs): void {
-    if (!this.state.run) this.enter(source, packed, emptyRun(source.name, this.textOf(source), knobs), NOTHING);
+    if (!this.state.run) this.enter(source, packed, emptyRun(source.name, this.textOf(source), knobs), NOTHING, "replace");
     this.set({ error }, "error");
   }
 
@@ -287,7 +294,7 @@ class Store implements App {
         }
       }
       const source: Source = { kind: "timeline", name };
-      await this.run(source, DEFAULTS, { ...NOTHING, ...rest });
+      await this.run(source, DEFAULTS, { ...NOTHING, ...rest }, "push");
     } catch (error) {
       this.complain(`${name}: ${sentenceOf(error)}`);
       this.set({ busy: false }, "busy");

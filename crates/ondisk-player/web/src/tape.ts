@@ -34,7 +34,7 @@ export interface Event {
   t: number;
   layer: number;
   kind: string;
-  /** The event that made it happen; 0 where none did. */
+  /** The event that made it happen, one before it; 0 where none did. */
   cause: number;
   /** The call on whose behalf; 0 where it is nobody's. */
   op: number;

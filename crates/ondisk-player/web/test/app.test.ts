@@ -21,7 +21,11 @@ class Fake implements Host {
     this.timers.push(then);
     return () => void (this.timers = this.timers.filter((own) => own !== then));
   }
-  async breath(): Promise<void> {}
+  breaths: (() => void)[] | null = null;
+  breath(): Promise<void> {
+    const { breaths } = this;
+    return breaths ? new Promise((done) => breaths.push(done)) : Promise.resolve();
+  }
   address(hash: string, push: boolean): void {
     this.links.push(hash);
     if (push) this.pushed.push(hash);
@@ -109,6 +113,9 @@ test("Back goes over sources, not over steps", async () => {
   assert.equal(host.pushed.length, 0);
   await app.load({ kind: "built-in", name: "opening" });
   assert.deepEqual(host.pushed, ["s=opening"]);
+  await app.restore({ ...app.state.moment, source: SCRIPT });
+  await app.change({ seed: "2" });
+  assert.deepEqual(host.pushed, ["s=opening"], "what Back led to is no new step");
 });
 
 test("jumps go to what is next, and say when there is none", async () => {
@@ -216,8 +223,16 @@ test("a timeline that is damaged is named, and the run stays", async () => {
 });
 
 test("what an earlier load brings is dropped", async () => {
-  const { app } = await started();
-  await Promise.all([app.load({ kind: "built-in", name: "fsync" }), app.load({ kind: "built-in", name: "opening" })]);
+  const { app, host } = await started();
+  const breaths: (() => void)[] = (host.breaths = []);
+  const first = app.load({ kind: "built-in", name: "fsync" });
+  while (breaths.length < 1) await Promise.resolve();
+  const second = app.load({ kind: "built-in", name: "opening" });
+  while (breaths.length < 2) await Promise.resolve();
+  breaths[1]?.();
+  await second;
+  breaths[0]?.();
+  await first;
   assert.deepEqual(app.state.moment.source, { kind: "built-in", name: "opening" });
   assert.equal(app.state.busy, false);
 });

@@ -21,9 +21,9 @@ const { tape, names } = runTimeline("run", readTape(timeline([
   event(7, "Call", [], { op: 3, m: "fsync(3)" }),
   event(8, "WbStart", [["page/4/0", "D2", "W2"]], { c: 7, op: 3, ver: 2 }),
   event(9, "CacheIn", [["lba/70", "", "V2"]], { c: 8, op: 3, ver: 2 }),
-  event(10, "Settled", [], { c: 9, op: 3, ver: 2 }),
+  event(10, "Settled", [["lba/70", "V2", "W2"]], { c: 9, op: 3, ver: 2 }),
   event(11, "FlushStart", [], { c: 7, op: 3 }),
-  event(12, "Settled", [["lba/70", "V2", "S2"]], { c: 11, op: 3, ver: 2 }),
+  event(12, "Settled", [["lba/70", "W2", "S2"]], { c: 11, op: 3, ver: 2 }),
   event(13, "WbDone", [["page/4/0", "W2", "C2"]], { c: 9, op: 3, ver: 2 }),
 ])));
 

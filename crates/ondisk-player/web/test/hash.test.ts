@@ -47,6 +47,7 @@ test("a small link does not unpack to a large script", async () => {
   const source = await packSource({ kind: "script", name: "", text: " ".repeat(MOST_SCRIPT + 1) });
   assert.ok(source.length < 4096);
   await assert.rejects(read(source, OWN), /too long/);
+  await assert.rejects(read(`p=${"IAAA".repeat(MOST_SCRIPT / 4)}A`, OWN), /too long/);
 });
 
 test("nothing but words of the module reaches its request line", () => {

@@ -9,7 +9,9 @@ const PLACES: Place[] = ["buf", "page", "jbd", "q", "lba", "nand"];
 
 /** All cells as a text. */
 function shown(cells: Cells): string {
-  return PLACES.flatMap((place) => cells.in(place)).map((cell) => `${cell.name}=${cell.state}${cell.ver || ""}`).join(" ");
+  const all = PLACES.flatMap((place) => cells.in(place));
+  assert.equal(cells.size, all.length);
+  return all.map((cell) => `${cell.name}=${cell.state}${cell.ver || ""}`).join(" ");
 }
 
 function refused(text: string): TapeError {
@@ -77,8 +79,18 @@ test("a step back is the step on, undone: the cells are the same from either sid
 
 test("a seek in ten thousand events touches few cells", () => {
   const tape = readTape(long(10_000, 60));
-  const columns = (tape as unknown as { columns: { keyBefore(i: number): { after: number } } }).columns;
-  for (let i = 0; i <= 10_000; i += 97) assert.ok(i - columns.keyBefore(i).after < 1024, `key before ${i}`);
+  const { cells } = tape as unknown as { cells: { set(...of: number[]): number } };
+  const set = cells.set.bind(cells);
+  let sets = 0;
+  cells.set = (...of) => {
+    sets += 1;
+    return set(...of);
+  };
+  for (let at = 1, n = 0; n < 200; n += 1, at = (at * 7919 + 13) % 10_001) {
+    sets = 0;
+    tape.at(at);
+    assert.ok(sets < 1024, `${sets} cells on the way to ${at}`);
+  }
 });
 
 test("runs of cells are one change", () => {
@@ -165,6 +177,7 @@ test("a key line whose runs overlap is refused", () => {
 
 test("a line that is too long is refused before it is read", () => {
   assert.match(refused(`${"{".repeat(8_388_608)}\n`).message, /longer than 8388608/);
+  assert.match(refused(`${JSON.stringify(HEADER)}\n${"{".repeat(8_388_608)}`).message, /Line 2 is longer/);
   assert.match(refused(`${JSON.stringify(HEADER)}\n${"é".repeat(4_194_304)}\n`).message, /Line 2 is longer/);
 });
 
