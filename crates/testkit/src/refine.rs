@@ -19,6 +19,7 @@ use ondisk_sim::{At, History, Image, Member, Membership, Model, Node};
 
 mod case;
 pub mod script;
+mod shrink;
 
 use script::Dice;
 

@@ -3,7 +3,7 @@
 //!
 //! `refine [--from N] [--cases N] [--jobs N] [--keep-going]`: prints what it looked at, and exits 1
 //! at the first image that its model does not allow, with the case that shows it. `refine --case N` runs one and shows
-//! its script; `refine --canaries` says which case notices which planted mistake of the machine.
+//! its script; `refine --shrink N` makes one that is outside small; `refine --canaries` says which case notices which planted mistake of the machine.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use testkit::refine::{Case, Seen};
 
 const USAGE: &str =
-    "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] [--canaries] | --case N";
+    "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] [--canaries] | --case N | --shrink N";
 
 fn main() -> ExitCode {
     let (mut from, mut cases, mut jobs, mut one) = (1_u64, 100_000_u64, 2_u64, None);
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
             ("--from", Some(value)) => from = value,
             ("--cases", Some(value)) => cases = value,
             ("--jobs", Some(value)) => jobs = value,
-            ("--case", Some(value)) => one = Some(value),
+            ("--case", Some(value)) => one = Some(Case::of(value)),
+            ("--shrink", Some(value)) => one = Some(Case::of(value).shrunk()),
             _ => {
                 eprintln!("{USAGE}");
                 return ExitCode::from(2);
@@ -50,8 +51,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    if let Some(number) = one {
-        let case = Case::of(number);
+    if let Some(case) = one {
         println!("{}{:#?}", case.lives.join("--- then\n"), case.config);
         return match case.run() {
             Ok(seen) => {
