@@ -57,10 +57,10 @@ test("the choice does not look at the answer", () => {
   assert.deepEqual(asked, [2, 2, 2]);
 });
 
-test("rungs behind what is known are not guessed, nor those of mere operations", () => {
+test("rungs behind what is known are not guessed", () => {
   const run = { ...info([[1, 1, "cached"]]), ladder_until: 5 };
   assert.equal(standing(run, 9, ALL)[0]?.rung, null);
-  assert.equal(standing({ ...run, level: "operations" }, 3, ALL)[0]?.rung, null);
+  assert.equal(standing({ ...run, level: "operations" }, 3, ALL)[0]?.rung, "cached");
   assert.equal(rungsAt(run, 0).size, 0);
 });
 
@@ -86,9 +86,12 @@ test("each rung has its reason", () => {
 test("what is there in its place is told from the example", () => {
   assert.match(said("cut", "cached", "sometimes", "absent", '"r1"'), /The name log is not durable yet/);
   assert.match(said("cut", "cached", "sometimes", "zeros 2", '"r1"'), /length of log is there before its bytes: .* zeros\.$/);
-  assert.match(said("cut", "cached", "sometimes", "log = junk", '"r1"'), /somebody's former bytes/);
+  assert.match(said("cut", "cached", "sometimes", "log is junk", '"r1"'), /somebody's former bytes/);
   assert.match(said("cut", "cached", "sometimes", "partial", '"r1"'), /may be torn/);
-  assert.match(said("cut", "cached", "always", '""'), /the file is empty\.$/);
+  assert.match(said("cut", "cached", "always", 'log is ""'), /the file is empty\.$/);
+  assert.match(said("cut", "cached", "sometimes", "log is zeros 4", 'log is "r1" + zeros 2'), /In its place are zeros\.$/);
+  assert.match(said("cut", "cached", "always", "log is absent"), /Nothing is under the name log then\.$/);
+  assert.doesNotMatch(said("cut", "cached", "sometimes", 'my zeros is "x"', '"r1"'), /In their place|In its place/i);
   assert.doesNotMatch(said("cut", "cached", "sometimes", '"absent zeros 3 junk"', '"r1"'), /name log|zeros|former/);
 });
 
@@ -103,8 +106,9 @@ test("a prediction is held against the model, and the machine is told beside it"
 });
 
 test("how much was looked at, and what a promise comes to", () => {
-  assert.match(looked(judged("cut", [])), /^12 states of ext4 looked at; that is all of them\.$/);
+  assert.match(looked(judged("cut", [])), /^12 states of ext4 looked at; nothing is left open\.$/);
   assert.match(looked(judged("cut", [], false)), /there are more/);
+  assert.match(looked({ ...judged("cut", []), model: "", states: 1 }), /^1 way of this machine to die/);
   assert.deepEqual((["never", "sometimes", "always"] as Lost[]).map((lost) => promise(fate(1, lost, null))), ["kept", "may be broken", "broken"]);
   assert.equal(Object.keys(DEATHS).length, 3);
 });

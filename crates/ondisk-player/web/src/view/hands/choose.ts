@@ -24,7 +24,7 @@ export function rungsAt(info: RunInfo, at: number): Map<number, Rung> {
 /** The records that are there to be lost: written by then, and not replaced by the program itself. */
 export function standing(info: RunInfo, at: number, judged: Judged): Stands[] {
   const rungs = rungsAt(info, Math.min(at, info.ladder_until));
-  const known = at <= info.ladder_until && info.level === "machine";
+  const known = at <= info.ladder_until;
   const fates = new Set(judged.records.map((fate) => fate.n));
   const found: Stands[] = [];
   for (const record of info.records) {

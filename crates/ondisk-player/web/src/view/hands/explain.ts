@@ -103,23 +103,32 @@ function taken(rung: Rung | null, is: Lost, judged: Judged): string {
 
 /** What is there in its place, told from the example of a loss. */
 function shaped(record: RecordInfo, fate: Fate): string {
-  const lost = withoutStrings(fate.lost);
-  const survives = fate.survives !== "";
   const file = record.file;
+  const example = valueOf(fate.lost, file);
+  const lost = withoutStrings(example);
   if (/\babsent\b/.test(lost)) {
-    return survives
-      ? `The name ${file} is not durable yet: bytes that no name leads to are lost.`
-      : `Nothing is under the name ${file} then.`;
+    return fate.survives === ""
+      ? `Nothing is under the name ${file} then.`
+      : `The name ${file} is not durable yet: bytes that no name leads to are lost.`;
   }
   if (/\bjunk\b/.test(lost)) {
     return `The length of ${file} is there before its bytes: in their place are somebody's former bytes.`;
   }
   if (/\bzeros\b/.test(lost)) {
-    return `The length of ${file} is there before its bytes: in their place are zeros.`;
+    // Where there are zeros either way, the program may have put them there itself.
+    return fate.survives === "" || /\bzeros\b/.test(withoutStrings(fate.survives))
+      ? "In its place are zeros."
+      : `The length of ${file} is there before its bytes: in their place are zeros.`;
   }
   if (/\bpartial\b/.test(lost)) return `Of ${file} a part is there, and a part is not: a block may be torn.`;
-  if (/^(\S+ = )?""$/.test(fate.lost.trim())) return `The name ${file} is there, and the file is empty.`;
-  return "";
+  return example === '""' ? `The name ${file} is there, and the file is empty.` : "";
+}
+
+/** The value in `log is "record 1"`. */
+function valueOf(sentence: string, file: string): string {
+  const begin = `${file} is `;
+  if (sentence.startsWith(begin)) return sentence.slice(begin.length).trim();
+  return sentence.slice(sentence.indexOf(" is ") < 0 ? 0 : sentence.indexOf(" is ") + 4).trim();
 }
 
 /** A value of scripts without its strings, so that no text of a program is taken for a word. */
@@ -129,12 +138,13 @@ function withoutStrings(value: string): string {
 
 /** How much was looked at. */
 export function looked(judged: Judged): string {
-  const states = `${judged.states.toLocaleString("en")} ${judged.states === 1 ? "state" : "states"}`;
-  const of = judged.model === "" ? "The machine alone answers" : `${states} of ${judged.model} looked at`;
-  if (judged.model === "") return `${of}.`;
-  return judged.exact
-    ? `${of}; that is all of them.`
-    : `${of}; there are more, so “never lost” means: not seen to be lost.`;
+  const count = judged.states.toLocaleString("en");
+  const one = judged.states === 1;
+  const what = judged.model === ""
+    ? `${count} ${one ? "way" : "ways"} of this machine to die looked at`
+    : `${count} ${one ? "state" : "states"} of ${judged.model} looked at`;
+  if (judged.exact) return `${what}; nothing is left open.`;
+  return `${what}; there are more, so “never lost” means: not seen to be lost.`;
 }
 
 /** A promise and what becomes of it. */

@@ -29,10 +29,12 @@ function models(app: App, judged: Judged): HTMLElement {
   const { moment, run } = app.state;
   const own = run?.info.model ?? "";
   const select = el("select", { id: "plug-model", "aria-describedby": "plug-model-is" });
-  select.append(el("option", { value: "" }, own === "" ? "the machine alone" : `${own}, its own`));
+  select.append(el("option", { value: "" }, own === "" ? "none" : `${own}, its own`));
   for (const { name } of MODELS) if (name !== own) select.append(el("option", { value: name }, name));
   select.value = moment.model === own ? "" : moment.model;
   select.addEventListener("change", () => app.choose(select.value));
+  // Where no model speaks for the file system, none can be asked.
+  select.disabled = own === "";
   const is = judged.model === "" ? "No model speaks for this file system: its machine is all there is." : `Stands for ${about(judged.model)}.`;
   return el("div", { class: "field model" },
     el("label", { for: "plug-model" }, "The model asked"), select,
@@ -45,7 +47,7 @@ function promises(run: Run, judged: Judged): HTMLElement {
     const ack = run.info.acks.find(({ n }) => n === fate.n);
     const is = promise(fate);
     list.append(el("li", { "data-lost": truth(fate) },
-      el("b", { class: "promise" }, `Promise ${is}`), el("q", null, ack?.text ?? ""), badges(judged, fate), examples(fate)));
+      el("b", { class: "promise" }, `Promise ${is}`), el("q", null, ack?.text ?? ""), badges(run, judged, fate), examples(fate)));
   }
   const none = judged.acks.length === 0 ? el("p", { class: "hint" }, "Nothing was acknowledged by then.") : null;
   return part("Acknowledgements", none ?? list);
@@ -54,16 +56,17 @@ function promises(run: Run, judged: Judged): HTMLElement {
 function records(run: Run, judged: Judged, stands: Stands[], asked: number | null, at: number): HTMLElement {
   if (stands.length === 0) return part("Records", el("p", { class: "hint" }, "None was written by then, or the program replaced them itself."));
   const body = el("tbody");
+  const isOwn = hasMachine(run, judged);
   for (const { record, rung } of [...stands].reverse()) {
     const fate = judged.records.find(({ n }) => n === record.n);
     if (fate === undefined) continue;
     const where = rung === null ? `line ${record.line}` : `${rung}, line ${record.line}`;
     body.append(el("tr", { "data-asked": record.n === asked, "data-lost": truth(fate) },
       el("th", { scope: "row" }, el("q", { class: "mono" }, record.text), el("span", { class: "hint" }, `${record.file}, ${where}`), examples(fate)),
-      el("td", null, badge(fate.machine)),
-      el("td", null, fate.model === null ? "–" : badge(fate.model))));
+      isOwn ? el("td", null, badge(fate.machine)) : null,
+      fate.model === null ? null : el("td", null, badge(fate.model))));
   }
-  const heads = ["Record", "This machine", judged.model === "" ? "No model" : judged.model];
+  const heads = ["Record", ...(isOwn ? ["This machine"] : []), ...(judged.model === "" ? [] : [judged.model])];
   const row = el("tr");
   for (const name of heads) row.append(el("th", { scope: "col" }, name));
   const replaced = [...rungsAt(run.info, at).values()].filter((rung) => rung === "gone").length;
@@ -97,13 +100,18 @@ function mayBe(way: FileFate): Child[] {
 function examples(fate: Fate): HTMLElement | null {
   if (fate.survives === "" && fate.lost === "") return null;
   return el("span", { class: "examples" },
-    fate.survives === "" ? null : el("span", null, "there: ", el("code", null, fate.survives)),
+    fate.survives === "" ? null : el("span", null, "kept: ", el("code", null, fate.survives)),
     fate.lost === "" ? null : el("span", null, "lost: ", el("code", null, fate.lost)));
 }
 
-function badges(judged: Judged, fate: Fate): HTMLElement {
+/** Whether a machine of its own answers: of some file systems there is only the model. */
+function hasMachine(run: Run, judged: Judged): boolean {
+  return run.info.level === "machine" || judged.model === "" || judged.how === "kill";
+}
+
+function badges(run: Run, judged: Judged, fate: Fate): HTMLElement {
   return el("span", { class: "badges" },
-    el("span", null, "machine ", badge(fate.machine)),
+    hasMachine(run, judged) ? el("span", null, "machine ", badge(fate.machine)) : null,
     fate.model === null ? null : el("span", null, `${judged.model} `, badge(fate.model)));
 }
 
