@@ -21,6 +21,12 @@ const OPENING = { kind: "built-in", name: "opening" } as const;
 const TABS = ["lesson", "plug", "change", "why"] as const;
 const THEME = "ondisk-theme";
 
+// A browser ignores a page that writes its address too often (Chromium: 200 times in ten seconds).
+// A step is written at once while there is budget, then as soon as there is.
+const BUDGET = 140;
+const REFILL = 6 / 1000;
+const SOON_MS = 250;
+
 export async function boot(views: Record<string, Mount>): Promise<void> {
   byId("verdicts").hidden = true;
   const data = dataFrom(document.getElementById("ondisk-data")?.textContent ?? null);
@@ -95,7 +101,7 @@ function firstSight(run: Run | null): number {
 /** What the page does for the store. */
 class Page implements Host {
   private written = "";
-  private budget = 100;
+  private budget = BUDGET;
   private filled = performance.now();
   private waiting = false;
 
@@ -108,20 +114,19 @@ class Page implements Host {
     return new Promise((done) => setTimeout(done, 0));
   }
 
-  /** Browsers stop a page that writes its address too often: beyond a budget, the last one waits. */
-  address(hash: string, push: boolean): void {
+  address(hash: string, when: "now" | "push" | "soon"): void {
     const now = performance.now();
-    this.budget = Math.min(100, this.budget + (now - this.filled) / 100);
+    this.budget = Math.min(BUDGET, this.budget + (now - this.filled) * REFILL);
     this.filled = now;
     this.written = `#${hash}`;
-    if (push) return this.put("pushState");
-    if (this.budget >= 1) return this.put("replaceState");
+    if (when === "push") return this.put("pushState");
+    if (when === "now" && this.budget >= 1) return this.put("replaceState");
     if (this.waiting) return;
     this.waiting = true;
     setTimeout(() => {
       this.waiting = false;
-      this.put("replaceState");
-    }, 200);
+      if (location.hash !== this.written) this.put("replaceState");
+    }, SOON_MS);
   }
 
   private put(how: "pushState" | "replaceState"): void {

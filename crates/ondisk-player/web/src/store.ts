@@ -20,8 +20,8 @@ export interface Host {
   later(ms: number, then: () => void): () => void;
   /** Lets the page be drawn, and people act, before work goes on. */
   breath(): Promise<void>;
-  /** Writes the part of the address behind `#`; `push` makes a step that Back goes over. */
-  address(hash: string, push: boolean): void;
+  /** Writes the part of the address behind `#`: at once, with a step that Back goes over, or soon. */
+  address(hash: string, when: "now" | "push" | "soon"): void;
   say(text: string): void;
   /** The address of the page without `#`. */
   base(): string;
@@ -94,7 +94,7 @@ class Store implements App {
 
   private move(part: Partial<Moment>, ...changed: Changed[]): void {
     const moment = { ...this.state.moment, ...part };
-    this.given.host.address(write(moment, this.packed), false);
+    this.given.host.address(write(moment, this.packed), this.state.playing ? "soon" : "now");
     this.set({ moment }, ...changed);
   }
 
@@ -144,7 +144,9 @@ class Store implements App {
   pause(): void {
     this.stopPlaying?.();
     this.stopPlaying = null;
-    if (this.state.playing) this.set({ playing: false }, "playing");
+    if (!this.state.playing) return;
+    this.given.host.address(write(this.state.moment, this.packed), "now");
+    this.set({ playing: false }, "playing");
   }
 
   speed(times: number): void {
@@ -260,7 +262,7 @@ class Store implements App {
     const moment: Moment = { ...rest, source, knobs: run.knobs, at: Math.min(rest.at, run.tape.length) };
     this.packed = packed;
     this.answers = typeof this.given.engine === "string" ? null : new Answers(this.given.engine, run);
-    this.given.host.address(write(moment, packed), isNew);
+    this.given.host.address(write(moment, packed), isNew ? "push" : "now");
     const changed: Changed[] = ["run", "at", "death", "model", "lesson", "error", "trouble", "selected"];
     this.set({ moment, run, error: null, trouble: null, selected: null }, ...changed);
     if (moment.lesson) this.show("lesson");

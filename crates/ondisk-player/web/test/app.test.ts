@@ -26,9 +26,9 @@ class Fake implements Host {
     const { breaths } = this;
     return breaths ? new Promise((done) => breaths.push(done)) : Promise.resolve();
   }
-  address(hash: string, push: boolean): void {
-    this.links.push(hash);
-    if (push) this.pushed.push(hash);
+  address(hash: string, when: "now" | "push" | "soon"): void {
+    if (when !== "soon") this.links.push(hash);
+    if (when === "push") this.pushed.push(hash);
   }
   say(text: string): void {
     this.said.push(text);
@@ -146,6 +146,7 @@ test("playing stops at the end, begins anew from there, and leaves a death", asy
   assert.equal(app.state.moment.at, 1);
   app.pause();
   assert.equal(host.timers.length, 0);
+  assert.match(host.links.at(-1) ?? "", /&at=1$/);
   host.tick();
   assert.equal(app.state.moment.at, 1);
 });
