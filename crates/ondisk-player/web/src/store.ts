@@ -235,6 +235,7 @@ class Store implements App {
       if ("run" in made) this.enter(source, packed, made.run, { ...rest, at: place ? atOf(made.run, place) : rest.at }, entry);
       else this.fail(source, packed, made.error, knobs);
     } catch (error) {
+      this.showText(source, packed, knobs);
       this.complain(sentenceOf(error));
     }
     this.set({ busy: false }, "busy");
@@ -269,10 +270,15 @@ class Store implements App {
     else if (moment.death) this.show("plug");
   }
 
-  /** What ran before stays. Where nothing did, the text at least is shown. */
   private fail(source: Source, packed: string, error: ScriptError, knobs: Knobs): void {
-    if (!this.state.run) this.enter(source, packed, emptyRun(source.name, this.textOf(source), knobs), NOTHING, "replace");
+    this.showText(source, packed, knobs);
     this.set({ error }, "error");
+  }
+
+  /** What ran before stays. Where nothing did, the text at least is shown. */
+  private showText(source: Source, packed: string, knobs: Knobs): void {
+    if (this.state.run || source.kind === "timeline") return;
+    this.enter(source, packed, emptyRun(source.name, this.textOf(source), knobs), NOTHING, "replace");
   }
 
   openTimeline(name: string, text: string): void {

@@ -204,6 +204,7 @@ test("without the module timelines play, and questions have no answer", async ()
   const app = createApp({ host, engine: "no WebAssembly", builtIns });
   await app.load({ kind: "built-in", name: "opening" });
   assert.equal(app.state.trouble, "no WebAssembly");
+  assert.match(app.state.run?.script ?? "", /fsync log/);
   await app.openSlowly("run.jsonl", long(2000, 40));
   assert.equal(app.state.run?.tape.length, 2000);
   assert.equal(app.state.run?.script, null);

@@ -38,6 +38,7 @@ const RUN = runTimeline("run", readTape(timeline([
   event(26, "Dirtied", [["page/9/3", "", "D2"]], { ver: 2, m: "page 3 of 9" }),
   event(27, "Odd", [], { m: "<b>odd</b>" }),
   event(28, "Cut"),
+  event(29, "Settled", [], { m: "block 6: durable" }),
 ])));
 
 test("an inode has the name that it had at that moment", () => {
@@ -70,7 +71,8 @@ test("events are sentences", () => {
   assert.equal(names.event(21), "fsync(new) returns = 0.");
   assert.equal(names.event(22), 'The program tells the world: "old is new".');
   assert.equal(names.event(27), "Odd: <b>odd</b>.");
-  assert.equal(names.event(29), "");
+  assert.equal(names.event(29), "Block 6 is durable. It survives a power cut.");
+  assert.equal(names.event(30), "");
 });
 
 test("a timeline alone tells its calls, acknowledgements and deaths", () => {

@@ -40,7 +40,6 @@ const SAYS: Record<string, string> = {
   Erased: "The drive erases: {}.",
   WearMove: "The drive evens out its wear, {}.",
   MapSaved: "The drive saves its map: {}.",
-  Settled: "{}.",
   Fault: "A fault as the script wants it: {}.",
   Replayed: "Recovery replays {}.",
   OrphanFreed: "Recovery frees inode {}, which no name has.",
@@ -60,6 +59,7 @@ export function sentence(names: Names, tape: Tape, i: number): string {
     case "Ret": return returned(names, tape, i, words);
     case "Ack": return `The program tells the world: ${words.replace(/^ack /, "")}.`;
     case "Buffered": return buffered(names, words);
+    case "Settled": return settled(words);
     case "Spilled": return `Out of the buffer, towards the kernel: ${withFiles(names, words, i)}.`;
     default: break;
   }
@@ -81,6 +81,17 @@ function buffered(names: Names, words: string): string {
   if (!found) return `Into the program's own buffer: ${words}.`;
   const file = names.buffer(Number(found[3]));
   return `${bytes(found[1])} more into the program's own buffer of ${file}; it holds ${found[2]}. The system has not seen them.`;
+}
+
+const RUNGS: Record<string, string> = {
+  device: "is with the drive. A crash leaves it; a power cut takes it, unless the cache is safe",
+  durable: "is durable. It survives a power cut",
+};
+
+function settled(words: string): string {
+  const found = /^block (\d+): (\w+)$/.exec(words);
+  const rung = RUNGS[found?.[2] ?? ""];
+  return found && rung ? `Block ${found[1]} ${rung}.` : `Settled: ${words}.`;
 }
 
 export function bytes(count: number | string | undefined): string {
