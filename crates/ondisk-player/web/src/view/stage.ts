@@ -220,7 +220,7 @@ class Stage {
     const picked = this.app.state.selected;
     for (const band of this.bands) {
       const cells = [...band.element.querySelectorAll<HTMLElement>("[data-cell]")];
-      const stop = cells.find((cell) => cell.tabIndex === 0 && cell.hasAttribute("tabindex")) ?? cells[0];
+      const stop = cells.find((cell) => cell === document.activeElement) ?? cells[0];
       for (const cell of cells) {
         set(cell, "tabindex", cell === stop ? 0 : -1);
         const mine = cell.dataset["cell"] === picked;

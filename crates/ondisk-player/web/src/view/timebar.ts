@@ -63,11 +63,11 @@ class Bar {
       const [name, key] = to === "ack" ? ["acknowledgement", way < 0 ? "Shift+A" : "A"] : ["barrier", way < 0 ? "Shift+B" : "B"];
       const which = way < 0 ? "Previous" : "Next";
       const sign = to === "ack" ? "✓" : "sync";
-      const words = way < 0 ? `‹ ${sign}` : `${sign} ›`;
-      return el("button", {
-        type: "button", class: "jump", "aria-label": `${which} ${name}`, title: `${which} ${name} (${key})`,
-        onclick: () => app.jump(to, way),
-      }, words);
+    return el("button", {
+      type: "button", class: "jump", "data-way": way < 0 ? "back" : "on",
+      "aria-label": `${which} ${name} (${sign})`, title: `${which} ${name} (${key})`,
+      onclick: () => app.jump(to, way),
+    }, sign);
     };
     return el(
       "div",

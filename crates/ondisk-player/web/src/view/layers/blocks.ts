@@ -4,7 +4,7 @@
 // are drawn, and the row says how many are not.
 import { el, reconcile, say, set } from "../dom.ts";
 import type { Scene, Span } from "./scene.ts";
-import { count, figures, look, stated } from "./words.ts";
+import { figures, look, stated } from "./words.ts";
 
 /** So many blocks of one row are drawn. */
 export const MOST = 24;
@@ -36,9 +36,9 @@ function update(button: HTMLButtonElement, scene: Scene, span: Span, unit: strin
   const named = button.firstElementChild;
   if (named !== null) say(named, many ? `${span.first}–${span.last}` : String(span.first));
   const wide = many ? Math.min(12, 3 + Math.log2(span.last - span.first + 1)) : 0;
-  button.style.minWidth = many ? `${wide.toFixed(1)}rem` : "";
+  set(button, "style", many ? `min-width: ${wide.toFixed(1)}rem` : null);
   const who = many
-    ? `${count(span.last - span.first + 1, unit)} from ${span.first} on`
+    ? `${unit}s ${span.first}–${span.last} (${figures(span.last - span.first + 1)})`
     : scene.run.names.cell(span.name);
   label(button, `${who}: ${stated(span.place, span.state)}${taken(scene, span.lost)}`);
 }

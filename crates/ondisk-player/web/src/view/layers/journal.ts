@@ -33,10 +33,11 @@ export function draw(body: HTMLElement, scene: Scene): string {
     const does = STATIONS[here]?.[1] ?? cell.state;
     const { changes, blocks } = joined(scene.run, scene.at, cell);
     const joins = [changes, blocks].filter((part) => part !== "").join(", ");
-    const parts = [`transaction ${cell.n}: ${does}`, joins].filter((part) => part !== "");
-    const note = element.querySelector(".row-note");
-    if (note !== null) say(note, parts.join(" · "));
-    label(element, `${parts.join(", ")}${taken(scene, gone)}`);
+    const told = [`transaction ${cell.n}: ${does}`, joins].filter((part) => part !== "").join(" · ");
+    const note = element.querySelector("button");
+    if (note === null) return;
+    say(note, told);
+    label(note, `${told}${taken(scene, gone)}`);
   });
   return holds(scene, all);
 }
@@ -55,10 +56,10 @@ function holds(scene: Scene, all: readonly Cell[]): string {
 function transaction(cell: Cell): HTMLElement {
   const stations = STATIONS.map(([state]) => el("span", { class: "txn-at" }, state));
   return el(
-    "button",
-    { type: "button", class: "txn", "data-cell": cell.name },
-    el("span", { class: "txn-rail" }, ...stations),
-    el("span", { class: "row-note" }),
+    "div",
+    { class: "txn" },
+    el("span", { class: "txn-rail", "aria-hidden": "true" }, ...stations),
+    el("button", { type: "button", class: "row-note", "data-cell": cell.name }),
   );
 }
 

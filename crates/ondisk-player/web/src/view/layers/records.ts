@@ -97,7 +97,9 @@ export class Chips {
     const how = scene.death?.how ?? "cut";
     const told =
       fate === null ? "" : fate === "never" ? `; a ${how} leaves it` : `; ${fate} lost by a ${how}`;
-    label(chip, `record ${record.n} “${record.text}” of ${record.file}: ${WHERE[rung]}${told}`);
+    const shown = shortened(record.text, TEXT);
+    label(chip, `${shown} (record ${record.n} of ${record.file}): ${WHERE[rung]}${told}`);
+    if (shown !== record.text) set(chip, "title", `${record.text}: ${WHERE[rung]}${told}`);
   }
 
   /** Where those chips stand that are about to go elsewhere. */
