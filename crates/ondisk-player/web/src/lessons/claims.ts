@@ -25,12 +25,11 @@ export function answerTo(ask: Ask, at: number, bench: Bench): Answer | null {
     case "rung":
       return rungAt(ask.record, at, bench);
     case "file":
-      return fate(ask, at, bench)?.may_be.join(" | ") ?? null;
-    case "may be": {
+    case "may be":
+    case "other":
+    case "example": {
       const may = fate(ask, at, bench);
-      if (may === null) return null;
-      if (may.may_be.includes(ask.value)) return "yes";
-      return may.exact ? "no" : null;
+      return may === null ? null : stateOf(ask, may);
     }
     case "found":
     case "kept":
@@ -120,6 +119,16 @@ function fate(ask: { path: string; how: Death; by: string }, at: number, bench: 
 }
 
 type Recovery = Ask & { ask: "found" | "kept" | "applied" };
+
+type OfFile = Ask & { ask: "file" | "may be" | "other" | "example" };
+
+/** Where not all states were looked at, none is ruled out. */
+function stateOf(ask: OfFile, { may_be, exact }: FileFate): string | null {
+  if (ask.ask === "file") return [...may_be, ...(exact ? [] : ["…"])].join(" | ");
+  const found = may_be.find((state) => (ask.ask === "may be" ? state === ask.value : !ask.whole.includes(state)));
+  if (ask.ask === "example") return found ?? null;
+  return found !== undefined ? "yes" : exact ? "no" : null;
+}
 
 function recovered(ask: Recovery, bench: Bench, found: Recovered | null): Answer | null {
   if (found === null) return null;

@@ -1,7 +1,7 @@
 // Lessons about what goes wrong beside a cut: a sync that fails, and a page that is torn.
 
 import {
-  answer, called, cells, count, event, file, flushes, type Lesson, LOST, lost, mayBe, order, returned, rung, said, YES_NO,
+  answer, called, cells, count, event, example, file, flushes, type Lesson, LOST, lost, order, other, returned, rung, said, YES_NO,
 } from "./lesson.ts";
 
 export const failedFsync: Lesson = {
@@ -121,6 +121,9 @@ pwrite page "b"*4096 @0
 ack "the page is written" page
 `;
 
+/** Everything else is torn. */
+export const WHOLE = ['"a"*4096', '"b"*4096'];
+
 export const tornPages: Lesson = {
   id: "torn-pages",
   title: "Torn pages",
@@ -145,17 +148,17 @@ ack "page is b, synced"
       text: "The block is on its way to the drive. To the drive it is eight sectors of 512 bytes, and the file system was promised nothing larger than one of them.",
       when: event("Dispatched", "write"),
       look: 5,
-      figures: { may: file("page", "ext4") },
+      figures: { torn: example("page", WHOLE, "ext4") },
       claims: [
         { ask: cells("q", "D"), is: 1 },
         { ask: lost({ ack: "page is b" }, "cut", "ext4"), is: "sometimes" },
       ],
       predict: {
         question: "May a cut leave a page that is neither the old nor the new one, on ext4?",
-        ask: mayBe("page", "partial", "ext4"),
+        ask: other("page", WHOLE, "ext4"),
         options: YES_NO,
         show: { die: "cut", by: "ext4" },
-        then: "It may be {may}. Partial is a torn page: some sectors old, some new. A checksum notices it, and cannot put it right.",
+        then: "One that it may be: {torn}. That is a torn page, some sectors old and some new. A checksum notices it, and cannot put it right.",
       },
     },
     {
@@ -174,9 +177,9 @@ ack "page is b, synced"
       when: said("page is b"),
       look: 4,
       claims: [
-        { ask: mayBe("page", "partial", "xfs"), is: "yes" },
-        { ask: mayBe("page", "partial", "btrfs"), is: "no" },
-        { ask: mayBe("page", "partial", "ext4:journal"), is: "no" },
+        { ask: other("page", WHOLE, "xfs"), is: "yes" },
+        { ask: other("page", WHOLE, "btrfs"), is: "no" },
+        { ask: other("page", WHOLE, "ext4:journal"), is: "no" },
       ],
     },
     {
@@ -195,10 +198,9 @@ ack "page is b, synced"
       when: said("the page is written"),
       look: 3,
       run: { script: IMAGE_FIRST },
-      figures: { log: file("log", "ext4") },
       claims: [
-        { ask: mayBe("page", "partial", "ext4"), is: "yes" },
-        { ask: mayBe("log", "partial", "ext4"), is: "no" },
+        { ask: other("page", WHOLE, "ext4"), is: "yes" },
+        { ask: file("log", "ext4"), is: '"b"*4096 + zeros 4096' },
         { ask: lost({ ack: "the page is in the log" }, "cut", "ext4"), is: "never" },
       ],
     },

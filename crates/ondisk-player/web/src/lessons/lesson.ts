@@ -14,8 +14,8 @@ export type When =
   | { kind: "called" | "returned"; call: string; no: number }
   /** The `no`-th acknowledgement with these words. */
   | { kind: "said"; text: string; no: number }
-  /** The `no`-th event of a kind whose words hold `says`. */
-  | { kind: "event"; name: string; says: string; no: number }
+  /** The `no`-th event of a kind whose words hold `says`, of those behind another moment. */
+  | { kind: "event"; name: string; says: string; no: number; since?: When }
   /** One event earlier. */
   | { kind: "before"; when: When };
 
@@ -25,6 +25,7 @@ export const called = (call: string, no = 1): When => ({ kind: "called", call, n
 export const returned = (call: string, no = 1): When => ({ kind: "returned", call, no });
 export const said = (text: string, no = 1): When => ({ kind: "said", text, no });
 export const event = (name: string, says = "", no = 1): When => ({ kind: "event", name, says, no });
+export const next = (since: When, name: string, says = ""): When => ({ kind: "event", name, says, no: 1, since });
 export const before = (when: When): When => ({ kind: "before", when });
 /** The `no`-th commit record of the journal is durable. */
 export const committed = (no = 1): When => event("TxnState", "to Finished", no);
@@ -40,10 +41,12 @@ export type Ask =
   | { ask: "at risk"; text: string; how: Death; by: string }
   /** The rung of a record. */
   | { ask: "rung"; record: number }
-  /** All that a file may be after a death: `absent | "" | "A"`. */
+  /** All that a file may be after a death: `absent | "" | "A"`; with … where that is not all. */
   | { ask: "file"; path: string; how: Death; by: string }
   /** `yes` or `no`: whether a file may be this after a death. */
   | { ask: "may be"; path: string; value: string; how: Death; by: string }
+  /** `yes` or `no`: whether a file may be anything else; and such a state, for the reader. */
+  | { ask: "other" | "example"; path: string; whole: string[]; how: Death; by: string }
   /** What recovery finds of a file, and which records, where the death goes as `choice` says. */
   | { ask: "found"; path: string; how: Death; choice: string }
   | { ask: "kept"; how: Death; choice: string }
@@ -146,6 +149,10 @@ export const cells = (place: "page" | "jbd" | "q" | "lba", state?: string): Ask 
 export const file = (path: string, by: string, how: Death = "cut"): Ask => ({ ask: "file", path, how, by });
 export const mayBe = (path: string, value: string, by: string, how: Death = "cut"): Ask =>
   ({ ask: "may be", path, value, how, by });
+export const other = (path: string, whole: string[], by: string, how: Death = "cut"): Ask =>
+  ({ ask: "other", path, whole, how, by });
+export const example = (path: string, whole: string[], by: string, how: Death = "cut"): Ask =>
+  ({ ask: "example", path, whole, how, by });
 export const order = (first: When, then: When): Ask => ({ ask: "order", first, then });
 export const time = (from: When, to: When): Ask => ({ ask: "time", from, to });
 export const answer = (call: string, no = 1): Ask => ({ ask: "answer", call, no });

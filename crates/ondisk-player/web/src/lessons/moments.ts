@@ -24,8 +24,10 @@ export function find(when: When, ran: Ran): number | null {
     }
     case "said":
       return ran.info.acks.filter((ack) => ack.text === when.text)[when.no - 1]?.event ?? null;
-    case "event":
-      return nth(when.name, when.says, when.no, ran);
+    case "event": {
+      const since = when.since ? find(when.since, ran) : 0;
+      return since === null ? null : nth(when.name, when.says, when.no, since, ran);
+    }
     case "before": {
       const at = find(when.when, ran);
       return at === null || at === 0 ? null : at - 1;
@@ -38,9 +40,9 @@ export function nameOf(words: string): string {
   return words.slice(0, words.indexOf("("));
 }
 
-function nth(name: string, says: string, no: number, ran: Ran): number | null {
+function nth(name: string, says: string, no: number, since: number, ran: Ran): number | null {
   let left = no;
-  for (let i = 1; i <= ran.tape.length; i++) {
+  for (let i = since + 1; i <= ran.tape.length; i++) {
     if (is(ran, i, name, says) && --left === 0) return i;
   }
   return null;

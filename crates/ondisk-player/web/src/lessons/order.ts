@@ -1,7 +1,7 @@
 // Lessons about order: what has to be durable before something else is written or removed.
 
 import {
-  before, called, cells, count, END, event, file, type Lesson, LOST, lost, mayBe, order, returned, rung, said, YES_NO,
+  before, called, cells, count, END, event, example, file, type Lesson, LOST, lost, mayBe, next, order, other, returned, rung, said, YES_NO,
 } from "./lesson.ts";
 
 const DATA_FIRST = `durable { log = "put k v2;"; data = "k v1" }
@@ -108,11 +108,15 @@ pwrite page "b"*4096 @0
 ack "the page is written" page
 `;
 
-const LOG_THEN_WAIT = `durable { page = "a"*4096; log = zeros 4096 }
+const PAGE_IS_OLDER = `durable { page = "a"*4096; log = zeros 4096 }
+pwrite page "a" @0
+wait 6s
 pwrite log "page was a, becomes b" @0
 pwrite page "b"*4096 @0
 wait 40s
 `;
+
+const WHOLE = ['"a"*4096', '"b"*4096'];
 
 export const logFirst: Lesson = {
   id: "log-first",
@@ -146,9 +150,10 @@ ack "the log knows" log
       text: "The program relies on the log.",
       when: said("the log knows"),
       look: 3,
-      figures: { log: file("log", "ext4"), page: file("page", "ext4") },
+      figures: { torn: example("page", WHOLE, "ext4") },
       claims: [
         { ask: mayBe("page", '"b"*4096', "ext4"), is: "yes" },
+        { ask: other("page", WHOLE, "ext4"), is: "yes" },
         { ask: mayBe("log", "zeros 4096", "ext4"), is: "yes" },
         { ask: lost({ ack: "the log knows" }, "cut", "strict"), is: "sometimes" },
       ],
@@ -157,20 +162,20 @@ ack "the log knows" log
         ask: lost({ ack: "the log knows" }, "cut", "ext4"),
         options: LOST,
         show: { die: "cut", by: "ext4" },
-        then: "The page may be {page}, whatever the log is. A page that changed, and a log that knows nothing of it: such a page cannot be put right.",
+        then: "And the page may be the old one, the new one or a mixture, such as {torn}, whatever became of the log. A page that changed, and a log that knows nothing of it: nobody can put that right.",
       },
     },
     {
-      text: "Seconds later the flusher has written both back, and the drive has them in its cache. Which of them it has put on the flash when the power goes is the drive's own matter.",
-      when: event("CacheIn", "", 2),
+      text: "Here it happens. Something older had made the page's file dirty, so the flusher takes that file first. The new page is on the flash, the log is dirty in memory: a cut leaves `log` as {log}.",
+      when: next(event("WbDone"), "Settled", "durable"),
       look: 6,
-      run: { script: LOG_THEN_WAIT },
+      run: { script: PAGE_IS_OLDER },
+      figures: { log: file("log", "machine") },
       claims: [
-        { ask: cells("lba", "V"), is: 2 },
-        { ask: mayBe("page", '"b"*4096', "machine"), is: "yes" },
-        { ask: mayBe("log", "zeros 4096", "machine"), is: "yes" },
-        { ask: lost({ record: 1 }, "cut", "machine"), is: "sometimes" },
-        { ask: lost({ record: 2 }, "cut", "machine"), is: "sometimes" },
+        { ask: file("page", "machine"), is: '"b"*4096' },
+        { ask: file("log", "machine"), is: "zeros 4096" },
+        { ask: cells("page", "D"), is: 1 },
+        { ask: order(returned("pwrite64", 2), returned("pwrite64", 3)), is: "yes" },
       ],
     },
     {
@@ -190,17 +195,17 @@ ack "the log knows" log
       when: said("the page is written"),
       look: 3,
       run: { script: LOG_SYNCED },
-      figures: { page: file("page", "ext4"), log: file("log", "ext4") },
+      figures: { torn: example("page", WHOLE, "ext4") },
       claims: [
         { when: before(said("the page is written")), ask: lost({ ack: "the log knows" }, "cut", "ext4"), is: "never" },
-        { ask: mayBe("page", "partial", "ext4"), is: "yes" },
+        { ask: other("page", WHOLE, "ext4"), is: "yes" },
       ],
       predict: {
         question: "May a cut leave a changed page whose log record is missing?",
         ask: mayBe("log", "zeros 4096", "ext4"),
         options: YES_NO,
         show: { die: "cut", by: "ext4" },
-        then: "The page may be {page}. The log has its record in every case, and recovery writes the page again.",
+        then: "The page may be old, new, or torn, as in {torn}. The log has its record in every case, and recovery writes the page again.",
       },
     },
   ],

@@ -2,10 +2,10 @@
 
 import { driveCache } from "./drive.ts";
 import { ramDisk } from "./elsewhere.ts";
-import { failedFsync, tornPages } from "./failures.ts";
+import { failedFsync, tornPages, WHOLE } from "./failures.ts";
 import { flush, fsyncWithoutFlush } from "./flushes.ts";
 import {
-  called, cells, commits, count, event, file, LOST, lost, mayBe, returned, rung, said, START, YES_NO,
+  called, cells, commits, count, event, example, file, LOST, lost, mayBe, other, returned, rung, said, START, YES_NO,
 } from "./lesson.ts";
 import { fdatasyncNames, newFile, rename } from "./names.ts";
 import { logFirst } from "./order.ts";
@@ -209,12 +209,12 @@ export const QUESTIONS: readonly Question[] = [
     lesson: "torn-pages",
     script: tornPages.script,
     when: event("Dispatched", "write"),
-    ask: mayBe("page", "partial", "ext4"),
+    ask: other("page", WHOLE, "ext4"),
     options: YES_NO,
     show: { die: "cut", by: "ext4" },
-    figures: { may: file("page", "ext4") },
-    then: "It may be {may}. What is written at once are sectors of 512 bytes.",
-    claims: [{ ask: mayBe("page", "partial", "ext4:journal"), is: "no" }],
+    figures: { torn: example("page", WHOLE, "ext4") },
+    then: "It may be {torn}. What is written at once are sectors of 512 bytes.",
+    claims: [{ ask: other("page", WHOLE, "ext4:journal"), is: "no" }],
   },
   {
     kind: "single",
@@ -226,8 +226,8 @@ export const QUESTIONS: readonly Question[] = [
     ask: mayBe("log", "zeros 4096", "ext4"),
     options: YES_NO,
     show: { die: "cut", by: "ext4" },
-    figures: { log: file("log", "ext4"), page: file("page", "ext4") },
-    then: "The log may be {log}, the page {page}, and neither waits for the other.",
+    figures: { log: file("log", "ext4") },
+    then: "The log may be {log}. The page may be old, new or torn, and neither waits for the other.",
     claims: [{ ask: mayBe("page", '"b"*4096', "ext4"), is: "yes" }],
   },
   {

@@ -70,7 +70,7 @@ class Lessons {
     const rows = LESSONS.map((lesson, at) => {
       const state = el("span", { class: "lesson-state" });
       this.items.set(lesson.id, state);
-      const name = el("span", { class: "lesson-name" }, `${at + 1} ${lesson.title}`);
+      const name = el("span", { class: "lesson-name" }, el("span", { class: "lesson-number" }, at + 1), lesson.title);
       const button = el("button", { type: "button", class: "lesson-open plain-button", "data-lesson": lesson.id, onclick: () => void this.go(lesson, 0) }, name, state);
       return el("li", {}, button);
     });

@@ -53,7 +53,7 @@ class Quiz {
     const rows = QUESTIONS.map((question, at) => {
       const state = el("span", { class: "lesson-state" });
       this.states.push(state);
-      const name = el("span", { class: "lesson-name" }, `${at + 1} `, ...written(question.question, {}));
+      const name = el("span", { class: "lesson-name" }, el("span", { class: "lesson-number" }, at + 1), ...written(question.question, {}));
       return el("li", {}, el("button", { type: "button", class: "lesson-open plain-button", "data-question": question.id, onclick: () => this.go(at) }, name, state));
     });
     fill(this.list, el("h2", {}, "Check yourself"), el("ol", { class: "lesson-rows" }, ...rows));
