@@ -31,7 +31,7 @@ export async function startFirefox() {
   const child = spawn(
     FIREFOX ?? "firefox-esr",
     ["--headless", "--marionette", "--no-remote", "--profile", profile, "about:blank"],
-    { stdio: ["ignore", "ignore", "pipe"] },
+    { stdio: ["ignore", "pipe", "pipe"] },
   );
   const gone = new Promise((done) => child.once("exit", done));
   const close = async () => {
@@ -54,11 +54,13 @@ function portOf(child) {
     let said = "";
     child.once("error", failed);
     child.once("exit", () => failed(new Error(`firefox went away: ${said}`)));
-    child.stderr.on("data", (data) => {
-      said += data;
-      const port = /Marionette\s+INFO\s+Listening on port (\d+)/.exec(said)?.[1];
-      if (port !== undefined) done(Number(port));
-    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (data) => {
+        said += data;
+        const port = /Marionette\s+INFO\s+Listening on port (\d+)/.exec(said)?.[1];
+        if (port !== undefined) done(Number(port));
+      });
+    }
   });
 }
 

@@ -30,7 +30,7 @@ function leaf({ details }) {
   return details.type !== "suite" && !("failureType" in (details.error ?? {}) && details.error.failureType === "subtestsFailed");
 }
 
-const stream = run({ files, concurrency: 2 });
+const stream = run({ files, concurrency: 2, timeout: 240_000 });
 stream.on("test:pass", (test) => {
   if (test.nesting === 0 && test.name.endsWith(".test.mjs")) return;
   if (!leaf(test)) return;
