@@ -3,7 +3,7 @@
 //
 // Invariant: a tick stands on the rung on which the record was when it was acknowledged, and not on
 // the one on which it is now: so a tick left of the rung that was meant stays to be seen.
-import type { App } from "../app.ts";
+import type { App, Run } from "../app.ts";
 import type { AckInfo, Fate, RecordInfo, Rung } from "../types.ts";
 import { el, fill, reconcile, say, set } from "./dom.ts";
 import { lost, rungs, RUNGS, scene, type Scene } from "./layers/scene.ts";
@@ -15,6 +15,9 @@ const HEADS: Record<string, [title: string, survives: string]> = {
   device: ["Device", "a crash"],
   durable: ["Durable", "a cut"],
 };
+
+/** So many acknowledgements of one record are told. */
+const ACKS = 16;
 
 /** What one row says. */
 interface Row {
@@ -56,21 +59,45 @@ export function mount(root: HTMLElement, app: App): void {
 
 function rowsOf(now: Scene): Row[] {
   const known = rungs(now);
-  const given = now.run.info.acks.filter((ack) => ack.event <= now.at);
-  const then = new Map(given.map((ack) => [ack.event, rungs({ run: now.run, at: ack.event })]));
+  const spoken = spokenFor(now.run);
   const rows: Row[] = [];
   for (const record of now.run.info.records) {
     const rung = known.get(record.n);
     if (rung === undefined) continue;
     const acks = new Map<Rung, AckInfo[]>();
-    for (const ack of given) {
-      if (!ack.records.includes(record.n)) continue;
-      const on = then.get(ack.event)?.get(record.n) ?? "buffered";
+    for (const { ack, on } of spoken.get(record.n) ?? []) {
+      if (ack.event > now.at) break;
       acks.set(on, [...(acks.get(on) ?? []), ack]);
     }
     rows.push({ record, rung, acks });
   }
   return rows;
+}
+
+type Spoken = Map<number, { ack: AckInfo; on: Rung }[]>;
+
+const kept = new WeakMap<Run, Spoken>();
+
+/** By record: the first acknowledgements that speak for it, and the rung on which it was then. */
+function spokenFor(run: Run): Spoken {
+  let spoken = kept.get(run);
+  if (spoken !== undefined) return spoken;
+  spoken = new Map();
+  const on = new Map<number, Rung>();
+  let next = 0;
+  for (const ack of [...run.info.acks].sort((a, b) => a.event - b.event)) {
+    for (let step = run.info.ladder[next]; step !== undefined && step[0] <= ack.event; step = run.info.ladder[next]) {
+      on.set(step[1], step[2]);
+      next += 1;
+    }
+    for (const n of ack.records) {
+      const all = spoken.get(n) ?? [];
+      if (all.length < ACKS) all.push({ ack, on: on.get(n) ?? "buffered" });
+      spoken.set(n, all);
+    }
+  }
+  kept.set(run, spoken);
+  return spoken;
 }
 
 function make(row: Row): HTMLTableRowElement {

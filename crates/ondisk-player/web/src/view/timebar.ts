@@ -60,14 +60,12 @@ class Bar {
   private controls(): HTMLElement {
     const { app } = this;
     const jump = (to: "barrier" | "ack", way: 1 | -1): HTMLElement => {
-      const [name, key] = to === "ack" ? ["acknowledgement", way < 0 ? "Shift+A" : "A"] : ["barrier", way < 0 ? "Shift+B" : "B"];
-      const which = way < 0 ? "Previous" : "Next";
-      const sign = to === "ack" ? "✓" : "sync";
-    return el("button", {
-      type: "button", class: "jump", "data-way": way < 0 ? "back" : "on",
-      "aria-label": `${which} ${name} (${sign})`, title: `${which} ${name} (${key})`,
-      onclick: () => app.jump(to, way),
-    }, sign);
+      const [name, key, sign] = to === "ack" ? ["acknowledgement", "A", "✓"] : ["sync barrier", "B", "sync"];
+      const words = `${way < 0 ? "Previous" : "Next"} ${name}`;
+      return el("button", {
+        type: "button", class: "jump", "data-way": way < 0 ? "back" : "on", "aria-label": words,
+        title: `${words} (${way < 0 ? "Shift+" : ""}${key})`, onclick: () => app.jump(to, way),
+      }, sign);
     };
     return el(
       "div",

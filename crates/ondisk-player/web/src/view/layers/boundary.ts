@@ -7,12 +7,15 @@ import { el, reconcile, say, set, svg } from "../dom.ts";
 import type { Scene } from "./scene.ts";
 import { shortened } from "./words.ts";
 
+/** So many calls back is looked for those that have not returned. */
+const BACK = 256;
+
 /** The calls that are seen at a moment. */
 export function crossing(calls: readonly CallInfo[], at: number): CallInfo[] {
-  const made = calls.slice(0, madeBy(calls, at));
+  const made = madeBy(calls, at);
   const inside = new Map<number, CallInfo>();
   let last: CallInfo | undefined;
-  for (const call of made.slice(-256)) {
+  for (const call of calls.slice(Math.max(0, made - BACK), made)) {
     if (call.to === 0 || call.to > at) inside.set(call.task, call);
     else if (last === undefined || call.to >= last.to) last = call;
   }

@@ -16,7 +16,7 @@ const STATIONS: [state: string, does: string][] = [
 ];
 /** So many transactions are drawn, and so far back are their changes counted. */
 const DRAWN = 4;
-const BACK = 4000;
+const BACK = 2000;
 
 /** Draws the transactions that are not home yet; says which. */
 export function draw(body: HTMLElement, scene: Scene): string {
