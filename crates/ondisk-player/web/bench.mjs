@@ -13,10 +13,14 @@ const LOOKS = 400;
 const JUDGED = 60;
 
 /** A script whose run has about ten thousand events. */
-function longScript(rounds) {
-  const round = (i) => `write log "record ${i} of many"\nflush log\nfsync log\nack "record ${i}"\n`;
-  return `open log create\n${Array.from({ length: rounds }, (_, i) => round(i)).join("")}`;
+const LONG = `open log create
+repeat 170 {
+  write log "a record of many\\n"
+  flush log
+  fsync log
+  ack "on disk" log
 }
+`;
 
 function quantile(sorted, part) {
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
@@ -96,7 +100,7 @@ function shown(page, events, dies) {
 
 async function longRun() {
   const browser = await launch();
-  const script = Buffer.from(longScript(170)).toString("base64url");
+  const script = Buffer.from(LONG).toString("base64url");
   const { page } = await visit(browser, { hash: `#p=${script}` });
   const events = await page.evaluate(() => Number(document.querySelector("#time input[type=range]").max));
   console.log(`a run of ${events} events:`);
