@@ -90,9 +90,12 @@ fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     while let Some(path) = left.pop() {
         let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with('.') {
+            continue;
+        }
         if path.is_dir() {
             left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.is_file() && !name.starts_with('.') {
+        } else if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
             found.push((path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), bytes));
         }

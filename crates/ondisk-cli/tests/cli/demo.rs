@@ -5,15 +5,23 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::harness::{Said, ondisk};
+use crate::harness::{Said, command, ondisk, played};
 
-/// Two runs, side by side, and their timelines.
-fn run() -> [(Said, String); 2] {
+/// A run, its timeline, and the page that it wrote.
+type Run = (Said, String, String);
+
+/// Two runs, side by side; both write the page to where temporary files are.
+fn run() -> [Run; 2] {
     let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("ondisk-demo-7.html");
+    let (dir, page) = (dir.path(), page.as_path());
     let run = |name: &str| {
-        let timeline = dir.path().join(name);
-        let said = ondisk(["demo", "--seed", "7", "--json", "--timeline", path(&timeline)]);
-        (said, std::fs::read_to_string(&timeline).unwrap())
+        let timeline = dir.join(name);
+        let args = ["demo", "--seed", "7", "--json", "--timeline", path(&timeline)];
+        let said: Said = command(args).env("TMPDIR", dir).output().unwrap().into();
+        assert_eq!(said.json()["page"], path(page));
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        (said, read(&timeline), read(page))
     };
     let run = &run;
     thread::scope(|scope| {
@@ -35,8 +43,12 @@ fn rows<'a>(demo: &'a Value, field: &str) -> &'a Vec<Value> {
 
 #[test]
 fn the_demo_keeps_its_promise_and_repeats_it() {
-    let [(first, timeline), (second, again)] = run();
+    let [(first, timeline, page), (second, again, same)] = run();
     assert_eq!(timeline, again);
+    assert_eq!(page, same);
+    let played = played(&page);
+    assert_eq!((&played["knobs"]["seed"], &played["name"]), (&"7".into(), &"the lie".into()));
+    assert!(played["text"].as_str().unwrap().ends_with("fsyncdir .\nack \"recorded\"\n"));
     let lines: Vec<Value> =
         timeline.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["ondisk"], &lines[0]["seed"]), (&"timeline".into(), &"7".into()));
@@ -80,4 +92,10 @@ fn acts_are_complete(demo: &Value) {
 #[test]
 fn a_directory_that_is_not_there_is_said() {
     ondisk(["demo", "--dir", "/no/such/directory"]).expect(2, &["/no/such/directory", "--dir"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said() {
+    let args = ["demo", "--html", "/no/such/directory/page.html"];
+    ondisk(args).expect(2, &["/no/such/directory/page.html: the page cannot be written"]);
 }

@@ -133,3 +133,11 @@ impl Seeded {
         (z ^ (z >> 31)) % n
     }
 }
+
+/// What a page opens with.
+#[track_caller]
+pub(crate) fn played(page: &str) -> serde_json::Value {
+    let open = "<script type=\"application/json\" id=\"ondisk-data\">";
+    let (_, rest) = page.split_once(open).expect("data in the page");
+    serde_json::from_str(rest.split("</script>").next().unwrap()).unwrap()
+}

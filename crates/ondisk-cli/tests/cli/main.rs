@@ -8,6 +8,8 @@ mod demo;
 mod harness;
 mod kill;
 mod load;
+mod play;
+mod play_serve;
 mod round_trip;
 mod show;
 mod sim;
