@@ -39,7 +39,7 @@ class Fake {
 
   async change(knobs: Partial<Knobs>): Promise<void> {
     const { moment, run } = this.state;
-    this.enter(moment.source, run?.script ?? "", { ...moment.knobs, ...knobs }, moment.at);
+    this.enter(moment.source, run?.script ?? "", { ...moment.knobs, ...knobs }, 0);
     await Promise.resolve();
   }
 
@@ -78,8 +78,10 @@ test("what was opened is the original, whatever ran since", async () => {
 test("a machine that was changed is not the original, and comes back with it", async () => {
   const fake = new Fake();
   const draft = Draft.of(fake.app);
+  fake.go(15);
   await draft.change({ drive: "lies" });
   assert.ok(!draft.isOriginal);
+  assert.equal(fake.state.moment.at, 15);
   await draft.restore();
   assert.equal(fake.state.moment.knobs.drive, "volatile");
 });

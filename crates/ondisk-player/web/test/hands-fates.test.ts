@@ -97,10 +97,10 @@ test("what is there in its place is told from the example", () => {
 
 test("a prediction is held against the model, and the machine is told beside it", () => {
   const run = judged("cut", []);
-  assert.equal(graded("sometimes", fate(1, "sometimes", "sometimes"), run), "Right: may be lost.");
+  assert.equal(graded("sometimes", fate(1, "sometimes", "sometimes"), run), "Right: it may be lost.");
   assert.match(graded("sometimes", fate(1, "never", "sometimes"), run), /^Right.*This very machine, seed and all: never lost\.$/);
   assert.match(graded("never", fate(1, "never", "sometimes"), run), /^Right for this very machine .* ext4 allows more/);
-  assert.equal(graded("always", fate(1, "never", null), run), "No: you said always lost; it is never lost.");
+  assert.equal(graded("always", fate(1, "never", null), run), "No: you said “always lost”, and it is never lost.");
   assert.equal(truth(fate(1, "always", null)), "always");
   assert.deepEqual(ANSWERS.map(({ key, lost }) => key + lost), ["1never", "2sometimes", "3always"]);
 });

@@ -3,9 +3,14 @@
 // Invariant: a text is run when somebody says so, never by itself; one that does not run is told at
 // its place, and the run before stays.
 
-import type { App, State } from "../app.ts";
+import type { App, Panel, State } from "../app.ts";
 import { el, fill, reconcile, say, set } from "./dom.ts";
 import { Draft, type From } from "./hands/draft.ts";
+
+/** Whether focus is on nothing that would lose it. */
+function isNowhere(focus: Element | null): boolean {
+  return focus === null || focus === document.body || focus.checkVisibility?.() === false;
+}
 
 /** The place of a line and column, both from 1 and counted in characters, in a text. */
 export function offsetOf(text: string, line: number, column: number): number {
@@ -32,6 +37,7 @@ class Editor {
   private readonly unmet = el("ul", { class: "bare unmet" });
   private readonly start = el("button", { type: "button", class: "primary" }, "Run from the start");
   private readonly fork = el("button", { type: "button" }, "Fork from here");
+  private panel: Panel = "lesson";
   private readonly back = el("button", { type: "button" }, "Back to the original");
 
   constructor(root: HTMLElement, app: App) {
@@ -51,17 +57,30 @@ class Editor {
       el("div", { class: "buttons" }, this.start, this.fork, this.back),
       this.state,
       el("p", { id: "editor-keys", class: "hint" },
-        "Ctrl+Enter runs it from the start, Ctrl+Shift+Enter from where you are. Tab leaves the text."),
+        "Ctrl+Enter runs it from the start, Ctrl+Shift+Enter from where you are. Esc leaves the text."),
       this.unmet,
     );
     this.draft.on(() => this.render());
     app.on((_, changed) => {
       if (["run", "error", "busy"].some((what) => changed.has(what as "run"))) this.render();
+      if (changed.has("panel")) this.shown(app.state.panel);
     });
     this.render();
   }
 
+  /** Opened by its key, and not by its tab or from behind the help: whoever types is at the text. */
+  private shown(panel: Panel): void {
+    const isOpened = panel === "change" && this.panel !== "help";
+    this.panel = panel;
+    if (isOpened && isNowhere(document.activeElement)) this.area.focus();
+  }
+
   private key(event: KeyboardEvent): void {
+    if (event.key === "Escape") {
+      // Out of the text, and no further: a death that is looked at stays.
+      event.stopPropagation();
+      this.area.blur();
+    }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       void this.run(event.shiftKey ? "here" : "start");

@@ -7,7 +7,7 @@ import type { App, Run } from "../app.ts";
 import type { Death, Judged, Lost } from "../types.ts";
 import { el, fill, say, set } from "./dom.ts";
 import { choose, standing, type Stands } from "./hands/choose.ts";
-import { ANSWERS, DEATHS, graded, lostIs, truth, why } from "./hands/explain.ts";
+import { ANSWERS, capital, DEATHS, graded, itIs, truth, why } from "./hands/explain.ts";
 import { Replay } from "./hands/replay.ts";
 import { verdict } from "./hands/verdict.ts";
 
@@ -168,7 +168,7 @@ class Plug {
       return el("p", { class: "plug-grade" }, "No record was written by then: there is nothing to lose.");
     }
     const said = this.said;
-    const first = said === null || said === "skipped" ? `It is ${lostIs(truth(fate))}.` : graded(said, fate, judged);
+    const first = said === null || said === "skipped" ? `${capital(itIs(truth(fate)))}.` : graded(said, fate, judged);
     const right = said === null || said === "skipped" ? null : said === truth(fate) ? "yes" : "no";
     return el("div", { class: "plug-grade", "data-right": right },
       this.card(one), el("p", { class: "plug-grade-first" }, el("b", null, first)), el("p", null, why(one.record, one.rung, fate, judged)));

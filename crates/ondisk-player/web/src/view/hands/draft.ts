@@ -88,7 +88,12 @@ export class Draft {
   /** Changes the machine, and keeps the place. */
   async change(knobs: Partial<Knobs>): Promise<void> {
     if (this.isChanged) return this.run("here", { ...this.app.state.moment.knobs, ...knobs });
+    const { run: before, moment: { at } } = this.app.state;
     await this.asked(() => this.app.change(knobs));
+    const after = this.app.state.run;
+    if (before !== null && after !== null && after !== before) {
+      this.app.go(placeIn(before.info, at, after.info, (line) => line));
+    }
   }
 
   /** Back to what was opened. */

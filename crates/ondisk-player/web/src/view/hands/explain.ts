@@ -24,6 +24,11 @@ export function lostIs(lost: Lost): string {
   return ANSWERS.find((answer) => answer.lost === lost)?.is ?? "";
 }
 
+/** `it may be lost`. */
+export function itIs(lost: Lost): string {
+  return lost === "sometimes" ? "it may be lost" : `it is ${lostIs(lost)}`;
+}
+
 /** What counts: the model where one speaks, for it allows all that machines of its kind may do. */
 export function truth(fate: Fate): Lost {
   return fate.model ?? fate.machine;
@@ -35,12 +40,12 @@ export function graded(said: Lost, fate: Fate, judged: Judged): string {
   const here = lostIs(fate.machine);
   if (said === is) {
     const aside = fate.model !== null && fate.machine !== fate.model ? ` This very machine, seed and all: ${here}.` : "";
-    return `Right: ${lostIs(is)}.${aside}`;
+    return `Right: ${itIs(is)}.${aside}`;
   }
   if (said === fate.machine) {
-    return `Right for this very machine (${here}), but ${judged.model} allows more: ${lostIs(is)}.`;
+    return `Right for this very machine (${here}), but ${judged.model} allows more: ${itIs(is)}.`;
   }
-  return `No: you said ${lostIs(said)}; it is ${lostIs(is)}.`;
+  return `No: you said “${lostIs(said)}”, and ${itIs(is)}.`;
 }
 
 const WHERE: Record<Exclude<Rung, "gone">, string> = {
@@ -159,6 +164,7 @@ export function promise(fate: Fate): string {
   }
 }
 
-function capital(text: string): string {
+/** A sentence begins with a capital. */
+export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
