@@ -49,14 +49,14 @@ export function gathered(run: Run, width: number): Strip {
       const place = lane * width + pixel(at);
       counts[place] = (counts[place] ?? 0) + 1;
     }
-    if (layer !== 5 && layer !== 0) continue;
     const kind = run.tape.kind(at);
     if (kind === "FlushStart") flush = at;
     else if (kind === "FlushDone") {
       mark("flush", at);
       join(strip.flushes, pixel(flush), pixel(at));
-    } else if (kind === "Cut" || kind === "Crash" || kind === "Kill") mark("death", at);
+    }
   }
+  for (const death of run.info.deaths) mark("death", death.event);
   for (const call of run.info.calls) {
     if (!/^(?:fsync|fdatasync|sync|msync|sync_file_range)\(/.test(call.words)) continue;
     const to = call.to === 0 ? length : call.to;
