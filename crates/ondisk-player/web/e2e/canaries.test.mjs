@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { FILE, launch, visit } from "./browser.mjs";
 import {
-  asksForNothing, complainsOfNothing, fitsItsWidth, hasItsPolicy, hasLargeTargets, isAccessible, standsStill,
+  asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, fitsItsWidth, hasItsPolicy, hasLargeTargets, isAccessible, standsStill,
   stepsBackAreStepsUndone, stepsChangeTheLink,
 } from "./checks.mjs";
 
@@ -69,6 +69,8 @@ const FAULTS = [
     { init: behind("ArrowLeft", "document.querySelector('#program').append('left over')") }],
   ["a picture that never changes", (one) => stepsBackAreStepsUndone(one, 40), /pictures of/, STILL,
     { init: "addEventListener('DOMContentLoaded', () => { globalThis.readPicture = () => 'the same' })" }],
+  ["a step back that leaves a line of another moment", everyWayToAMomentIsTheSame, /depends on the way/, STILL,
+    { init: behind("ArrowLeft", "document.querySelector('#ladder').append('left over')") }],
   ["an image without a name", isAccessible, /image-alt/, {}, { init: adds("<img src='data:,'>") }],
   ["a button without a name", isAccessible, /button-name/, {}, { init: adds("<button style='min-width:30px;min-height:30px'></button>") }],
   ["pale words", isAccessible, /color-contrast/, {}, { init: adds("<p style='color:#ccc;background:#fff;position:fixed;top:0;z-index:9'>pale</p>") }],

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { drawn, hashOf } from "./browser.mjs";
+import { numbers } from "./timelines.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -99,6 +100,54 @@ export async function stepsBackAreStepsUndone({ page }, most = 150) {
   assert.ok(seen.events >= 2, "there is nothing to step through");
   assert.ok(seen.different > seen.events / 2, `${seen.different} pictures of ${seen.events} events`);
   return seen;
+}
+
+/**
+ * At `count` moments, picked by a seed, the picture is the same whether one came by a step on, by a
+ * step back or by a jump. How many events there are, and how many different pictures were seen.
+ */
+export async function everyWayToAMomentIsTheSame({ page }, count = 25, seed = 3) {
+  const last = Number(await page.locator("#time input[type=range]").getAttribute("max"));
+  const pick = numbers(seed);
+  const moments = Array.from({ length: count }, () => 1 + pick(Math.max(1, last - 1)));
+  const seen = await page.evaluate(async (moments) => {
+    const slider = document.querySelector("#time input[type=range]");
+    const breath = () => new Promise((done) => setTimeout(done));
+    const jump = (to) => {
+      slider.value = String(to);
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    const key = (name) =>
+      document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));
+    const ways = { on: (at) => (jump(at - 1), key("ArrowRight")), back: (at) => (jump(at + 1), key("ArrowLeft")), jump };
+    const pictures = new Set();
+    for (const at of moments) {
+      const reached = [];
+      for (const [way, go] of Object.entries(ways)) {
+        jump(0);
+        go(at);
+        await breath();
+        if (Number(slider.value) !== at) return { wrong: `${way} came to ${slider.value} in place of ${at}` };
+        reached.push(globalThis.readPicture());
+      }
+      if (new Set(reached).size !== 1) return { wrong: `at ${at} the picture depends on the way`, reached };
+      pictures.add(reached[0]);
+    }
+    return { different: pictures.size };
+  }, moments);
+  assert.equal(seen.wrong, undefined, `${seen.wrong}: ${differenceOf(seen.reached ?? [])}`);
+  assert.ok(seen.different > new Set(moments).size / 2, `${seen.different} pictures of ${new Set(moments).size} moments`);
+  return { events: last, ...seen };
+}
+
+/** Where texts that should be the same begin to differ. */
+function differenceOf(texts) {
+  const [first = "", ...others] = texts;
+  const other = others.find((text) => text !== first) ?? first;
+  let from = 0;
+  while (from < first.length && first[from] === other[from]) from += 1;
+  const around = (text) => text.slice(Math.max(0, from - 150), from + 150);
+  return `${around(first)} | ${around(other)}`;
 }
 
 /**

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { drawn, hashOf, launch, opened, press, textOf, visit } from "./browser.mjs";
 import {
-  asksForNothing, complainsOfNothing, hasItsPolicy, pictureOf, stepsBackAreStepsUndone, stepsChangeTheLink,
+  asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, hasItsPolicy, pictureOf, stepsBackAreStepsUndone, stepsChangeTheLink,
 } from "./checks.mjs";
 
 let browser;
@@ -96,6 +96,30 @@ test("in the opening scene each step back undoes a step", (t) =>
   during({}, async (one) => {
     const seen = await stepsBackAreStepsUndone(one);
     t.diagnostic(`${seen.events} events`);
+  }));
+
+/** Scripts of the page, each with another corner of the machine. */
+const LINKS = [
+  "s=wal_commit", "s=rename_without_sync", "s=failed_fsync", "s=network_file_system", "s=merge_and_reorder&scheduler=bfq",
+  "s=group_commit&drive=lies", "s=fsync&fs=btrfs",
+];
+
+for (const link of LINKS) {
+  test(`in ${link} every way to a moment gives the same picture`, (t) =>
+    during({ hash: `#${link}` }, async (one) => {
+      const seen = await everyWayToAMomentIsTheSame(one);
+      t.diagnostic(`${seen.different} pictures of ${seen.events} events`);
+    }));
+}
+
+test("the slider steps by its own keys, one event each", () =>
+  during({}, async ({ page }) => {
+    const slider = page.locator("#time input[type=range]");
+    await slider.focus();
+    for (const [key, at] of [["Home", "0"], ["ArrowRight", "1"], ["ArrowRight", "2"], ["ArrowLeft", "1"]]) {
+      await slider.press(key);
+      assert.equal(await slider.inputValue(), at, key);
+    }
   }));
 
 test("without JavaScript the table of verdicts reads", async () => {
