@@ -90,6 +90,7 @@ test("what is there in its place is told from the example", () => {
   assert.match(said("cut", "cached", "sometimes", "partial", '"r1"'), /may be torn/);
   assert.match(said("cut", "cached", "always", 'log is ""'), /the file is empty\.$/);
   assert.match(said("cut", "cached", "sometimes", "log is zeros 4", 'log is "r1" + zeros 2'), /In its place are zeros\.$/);
+  assert.match(said("cut", "cached", "sometimes", 'config is "v1"', 'config is "v2"'), /The name config does not stand for it yet/);
   assert.match(said("cut", "cached", "always", "log is absent"), /Nothing is under the name log then\.$/);
   assert.doesNotMatch(said("cut", "cached", "sometimes", 'my zeros is "x"', '"r1"'), /In their place|In its place/i);
   assert.doesNotMatch(said("cut", "cached", "sometimes", '"absent zeros 3 junk"', '"r1"'), /name log|zeros|former/);

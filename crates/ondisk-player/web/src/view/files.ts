@@ -6,6 +6,7 @@
 
 import type { App, Theme } from "../app.ts";
 import { el, fill, reconcile, set } from "./dom.ts";
+import { knobsOf } from "./hands/command.ts";
 import { Draft, presentText } from "./hands/draft.ts";
 import { fileName, HEAD, tell } from "./hands/kinds.ts";
 
@@ -157,7 +158,8 @@ class Files {
 
   private async builtIn(name: string): Promise<void> {
     if (name === "") return;
-    await this.app.load({ kind: "built-in", name }, undefined, 0);
+    const text = this.app.builtIns.find((own) => own.name === name)?.text ?? "";
+    await this.app.load({ kind: "built-in", name }, knobsOf(text), 0);
     const { error, run } = this.app.state;
     if (error === null && run !== null) this.opened(`${run.name}: ${run.info.events} events.`);
   }

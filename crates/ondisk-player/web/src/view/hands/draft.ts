@@ -5,6 +5,7 @@
 
 import type { App, State } from "../../app.ts";
 import type { Knobs, Source } from "../../types.ts";
+import { knobsOf } from "./command.ts";
 import { lineMap, placeIn } from "./place.ts";
 
 interface Original {
@@ -79,7 +80,7 @@ export class Draft {
 
   /** Opens another script: it is the original from now on, whether it runs or not. */
   async open(name: string, text: string): Promise<void> {
-    const { knobs } = this.app.state.moment;
+    const knobs = knobsOf(text);
     this.original = { source: { kind: "script", name, text }, text, knobs };
     this.type(text);
     await this.asked(() => this.app.load({ kind: "script", name, text }, knobs, 0));

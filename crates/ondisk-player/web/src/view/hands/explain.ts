@@ -126,6 +126,8 @@ function shaped(record: RecordInfo, fate: Fate): string {
       : `The length of ${file} is there before its bytes: in their place are zeros.`;
   }
   if (/\bpartial\b/.test(lost)) return `Of ${file} a part is there, and a part is not: a block may be torn.`;
+  const path = fate.lost.slice(0, Math.max(0, fate.lost.length - example.length - 4));
+  if (path !== "" && path !== file) return `The name ${path} does not stand for it yet: what was there before is there.`;
   return example === '""' ? `The name ${file} is there, and the file is empty.` : "";
 }
 
