@@ -75,7 +75,6 @@ pwrite accounts "alice 5  bob 5" @0
       text: "The page is written when that suits. It is dirty in the page cache, and whatever becomes of it, the log can repeat it.",
       when: returned("pwrite64", 4),
       look: 3,
-      figures: { may: file("accounts", "ext4") },
       claims: [
         { ask: cells("page", "D"), is: 1 },
         { ask: lost({ ack: "5 from alice to bob" }, "cut", "ext4"), is: "never" },

@@ -38,6 +38,8 @@ export type Question = Single | Ways;
 /** What one way costs, and what it risks. */
 export interface Measure {
   records: number;
+  /** How many acknowledgements there were. */
+  told: number;
   syncs: number;
   flushes: number;
   commits: number;
@@ -58,13 +60,13 @@ export function measure(bench: Bench, ways: Ways): Measure {
     return answerTo({ ask: "lost", what, how: "cut", by: info.model }, ack.event, bench) !== "never";
   }).length;
   const broken = ways.whole ? calls.filter((call) => !isWhole(bench, call.to, ways.whole!)).length : 0;
-  const last = acks.at(-1)?.event ?? tape.length;
   return {
     records: info.records.length,
+    told: acks.length,
     syncs: calls.filter((call) => /^(fsync|fdatasync)$/.test(nameOf(call.words))).length,
-    flushes: between(bench, "FlushStart", "", 0, last),
-    commits: between(bench, "TxnState", "to Finished", 0, last),
-    ns: (tape.event(last)?.t ?? 0) - (tape.event(calls[0]?.from ?? 1)?.t ?? 0),
+    flushes: between(bench, "FlushStart", "", 0, tape.length),
+    commits: between(bench, "TxnState", "to Finished", 0, tape.length),
+    ns: (tape.event(tape.length)?.t ?? 0) - (tape.event(calls[0]?.from ?? 1)?.t ?? 0),
     early,
     broken,
   };

@@ -71,7 +71,7 @@ export const QUESTIONS: readonly Question[] = [
       { text: "None: sync after every record", script: eight((at) => `${record(at)}fdatasync wal\n${told(at)}`) },
       { text: "Group commit: one sync for all who wait, then tell them", script: eight(record, undefined, `fdatasync wal\n${EIGHT.map(told).join("")}`) },
       { text: "Tell each at once, and sync every eighth time", script: eight((at) => record(at) + told(at), undefined, "fdatasync wal\n") },
-      { text: "Close the file after each record instead", script: eight((at) => `@A open wal\n${record(at)}close wal\n${told(at)}`) },
+      { text: "Close the file after each record instead", script: eight((at) => `open wal\n${record(at)}close wal\n${told(at)}`) },
     ],
     then: "Group commit keeps the promise and shares its price. Who tells at once pays as little, and promises what a cut takes back.",
   },

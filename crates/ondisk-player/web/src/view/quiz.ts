@@ -205,7 +205,7 @@ class Quiz {
     const right = best(measures);
     fill(this.table, tableOf(question, measures, right));
     const text = right === null ? undefined : question.ways[right]?.text;
-    const words = chosen === right ? "Right." : `No. It is: ${text === undefined ? "none" : plain(text, {})}.`;
+    const words = chosen === right ? "Right." : `No. The runs say: ${text === undefined ? "none of them" : plain(text, {})}.`;
     fill(this.answer, el("strong", {}, words), " ", ...written(question.then, {}));
     return chosen === right;
   }
@@ -259,15 +259,17 @@ class Quiz {
   }
 }
 
+/** Each way over its own numbers, so that all of them fit a narrow place. */
 function tableOf(question: Ways, measures: Measure[], right: number | null): HTMLElement {
-  const heads = ["Way", "Syncs", "FLUSHes", "FLUSHes a record", "Commits", "Time", "Told too early", ...(question.whole ? ["Not whole at"] : [])];
-  const rows = measures.map((measure, at) => {
+  const heads = ["Syncs", "FLUSHes a record", "Commits", "Time", "Told too early", ...(question.whole ? ["Not whole"] : [])];
+  const bodies = measures.map((measure, at) => {
     const each = measure.records === 0 ? "–" : String(Number((measure.flushes / measure.records).toPrecision(2)));
-    const cells = [measure.syncs, measure.flushes, each, measure.commits, duration(measure.ns), measure.early];
-    if (question.whole) cells.push(`${measure.broken} moments`);
-    const name = el("th", { scope: "row" }, ...written(question.ways[at]?.text ?? "", {}), at === right ? " (this one)" : "");
-    return el("tr", { class: at === right ? "right" : null }, name, ...cells.map((cell) => el("td", {}, cell)));
+    const cells = [measure.syncs, each, measure.commits, duration(measure.ns), `${measure.early} of ${measure.told}`];
+    if (question.whole) cells.push(measure.broken === 0 ? "never" : "at times");
+    const mark = at === right ? " ← this one" : "";
+    const name = el("th", { scope: "rowgroup", colspan: heads.length }, ...written(question.ways[at]?.text ?? "", {}), mark);
+    return el("tbody", { class: at === right ? "right" : null }, el("tr", {}, name), el("tr", {}, ...cells.map((cell) => el("td", {}, cell))));
   });
   const head = el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)));
-  return el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "What each way costs and risks" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
+  return el("table", {}, el("caption", {}, "What each way costs, and what it risks"), el("thead", {}, head), ...bodies);
 }
