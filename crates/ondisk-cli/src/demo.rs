@@ -86,12 +86,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.timeline {
         lie::write_timeline(args.seed, path)?;
     }
+    let page = page(args)?;
     let lie = lie::tell(args.seed)?;
     let measured = price::measure(&home, &progress)?;
     let power_cuts = promise::keep(args.seed, &progress)?;
     drop(progress);
     let kept = power_cuts.iter().all(PowerCuts::is_as_promised);
-    let (page, seed) = (page(args)?, args.seed.to_string());
+    let seed = args.seed.to_string();
     let demo = Demo { ondisk: "demo", v: 1, seed, lie, power_cuts, kept, page, measured };
     let mut out = Out::new();
     if args.json {

@@ -75,7 +75,7 @@ pub(crate) struct Args {
     /// Write all that moved, event by event, to a file (docs/format/timeline.md)
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
-    /// Write a page that plays the run, and opens at the death's event where one is given
+    /// Write a page that plays the run; with layers it opens at the death's event
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Go through the run by key: each event, both ways, with the layers drawn
@@ -118,7 +118,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let asked = (&source, &script);
     let mut told = Told::of(asked, &args.config, &args.model, args.death(), machine.as_ref())?;
     if let Some(path) = &args.html {
-        let moment = args.death().and_then(moment);
+        // Where nothing moves in layers, the page counts events otherwise.
+        let moment = machine.as_ref().and(args.death()).and_then(moment);
         page::write(path, &Scene::script(&source, &args.config, moment).data())?;
     }
     let paint = Paint::for_stdout();

@@ -193,7 +193,7 @@ fn sim_writes_a_page_that_opens_at_the_death() {
     assert_eq!(page["text"], SCRIPT);
     assert_eq!(page_of_sim(&["--kill", "2"])["death"], "kill");
     assert_eq!(page_of_sim(&["--crash", "2"])["death"], "crash");
-    for args in [&["--cut", "all"][..], &[]] {
+    for args in [&["--cut", "all"][..], &[], &["--fs", "xfs", "--cut", "2"]] {
         let page = page_of_sim(args);
         assert!(page.get("at").is_none() && page.get("death").is_none(), "{page}");
     }
