@@ -137,14 +137,13 @@ class KnobsView {
       return;
     }
     this.draft.type(edit.text);
-    this.tell(edit.did);
     await this.draft.run("here");
-    if (this.app.state.error !== null) this.tell(`${edit.did} But now it does not run: see the text.`);
+    this.tell(this.app.state.error === null ? edit.did : `${edit.did} But now it does not run: see the text.`);
   }
 
   private async change(knobs: Partial<Knobs>, did: string): Promise<void> {
-    this.tell(`${did}.`);
     await this.draft.change(knobs);
+    this.tell(`${did}.`);
     this.render();
   }
 

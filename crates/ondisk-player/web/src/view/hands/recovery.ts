@@ -21,7 +21,7 @@ export function stages(recovered: Recovered, info: RunInfo): Stage[] {
   return [
     { kind: "boot", words: STARTS[recovered.how] },
     ...journal(recovered),
-    ...recovered.steps.map(({ words }): Stage => ({ kind: "moved", words })),
+    ...recovered.steps.map(({ kind, words }): Stage => ({ kind: "moved", words: words === "" ? `${kind}.` : `${kind}: ${words}.` })),
     ...logs(recovered),
     ...recovered.files.map((file): Stage => ({ kind: "file", words: `${file.path} is ${file.is} (${bytes(file.bytes)}).` })),
     ...verdict(recovered, info),
