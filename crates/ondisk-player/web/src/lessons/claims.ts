@@ -118,13 +118,20 @@ function fate(ask: { path: string; how: Death; by: string }, at: number, bench: 
   return verdict?.files.find((file) => file.path === ask.path && file.by === ask.by) ?? null;
 }
 
+/** `absent, "" or "A"`; where there may be more, `absent, "", …`. */
+function listed(states: string[], exact: boolean): string {
+  if (!exact) return [...states, "…"].join(", ");
+  const last = states.at(-1) ?? "";
+  return states.length < 2 ? last : `${states.slice(0, -1).join(", ")} or ${last}`;
+}
+
 type Recovery = Ask & { ask: "found" | "kept" | "applied" };
 
 type OfFile = Ask & { ask: "file" | "may be" | "other" | "example" };
 
 /** Where not all states were looked at, none is ruled out. */
 function stateOf(ask: OfFile, { may_be, exact }: FileFate): string | null {
-  if (ask.ask === "file") return [...may_be, ...(exact ? [] : ["…"])].join(" | ");
+  if (ask.ask === "file") return listed(may_be, exact);
   const found = may_be.find((state) => (ask.ask === "may be" ? state === ask.value : !ask.whole.includes(state)));
   if (ask.ask === "example") return found ?? null;
   return found !== undefined ? "yes" : exact ? "no" : null;

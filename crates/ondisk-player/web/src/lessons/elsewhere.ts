@@ -147,7 +147,7 @@ ack "record 1 is in a closed file"
         ask: lost({ ack: "record 1 is in a closed file" }, "cut", "machine"),
         options: LOST,
         show: { die: "cut", by: "" },
-        then: "`log` is {may}. Here a close has committed. A program that relies on it loses its records when it is moved to a local disk.",
+        then: "`log` is {may}. Here a close has committed. A program that relies on it may lose its records when it is moved to a local disk.",
       },
     },
     {

@@ -185,6 +185,8 @@ ack "record 1 is stored"
       claims: [
         { ask: answer("fsync", 2), is: "0" },
         { ask: { ask: "buffered" }, is: 8 },
+        { ask: file("log", "ext4"), is: '""' },
+        { ask: file("log", "posix"), is: '""' },
         { ask: lost({ ack: "record 1 is stored" }, "kill", "ext4"), is: "always" },
         { ask: lost({ ack: "record 1 is stored" }, "cut", "strict"), is: "always" },
         { ask: lost({ ack: "record 1 is stored" }, "cut", "posix"), is: "always" },

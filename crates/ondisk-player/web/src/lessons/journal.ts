@@ -156,7 +156,7 @@ ack "b" b
       ],
     },
     {
-      text: "With `data=writeback` nothing is ordered. The file may then show what somebody else wrote before: the model calls it junk.",
+      text: "With `data=writeback` nothing is ordered. Where `nodelalloc` or `dioread_lock` stands beside it, a file may even show what somebody else wrote there before. The model allows that.",
       when: said("b"),
       look: 4,
       run: { knobs: { mount: "writeback" } },

@@ -41,7 +41,7 @@ export type Ask =
   | { ask: "at risk"; text: string; how: Death; by: string }
   /** The rung of a record. */
   | { ask: "rung"; record: number }
-  /** All that a file may be after a death: `absent | "" | "A"`; with … where that is not all. */
+  /** All that a file may be after a death: `absent, "" or "A"`; with … where that is not all. */
   | { ask: "file"; path: string; how: Death; by: string }
   /** `yes` or `no`: whether a file may be this after a death. */
   | { ask: "may be"; path: string; value: string; how: Death; by: string }

@@ -89,7 +89,7 @@ ack "record 1 is stored"
       ],
     },
     {
-      text: "The other way round the directory is not enough. Its `fsync` commits the name; the bytes are in the page cache still, and a cut leaves {here} on this machine.",
+      text: "The other way round the directory is not enough. Its `fsync` commits the name; the bytes are in the page cache still, and a cut leaves an empty file on this machine, {here}.",
       when: said("record 1 is stored"),
       look: 3,
       run: {
@@ -245,7 +245,7 @@ ack "g is stored" g
 `,
   steps: [
     {
-      text: "The bytes of the file are on the disk since long. Its new name, `g`, is in the running transaction.",
+      text: "The bytes of the file have long been on the disk. Its new name, `g`, is in the running transaction.",
       when: returned("rename"),
       look: 4,
       claims: [

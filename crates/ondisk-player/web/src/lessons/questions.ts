@@ -213,7 +213,7 @@ export const QUESTIONS: readonly Question[] = [
     options: YES_NO,
     show: { die: "cut", by: "ext4" },
     figures: { torn: example("page", WHOLE, "ext4") },
-    then: "It may be {torn}. What is written at once are sectors of 512 bytes.",
+    then: "It may be {torn}. All that one can rely on is that a sector of 512 bytes stays whole.",
     claims: [{ ask: other("page", WHOLE, "ext4:journal"), is: "no" }],
   },
   {

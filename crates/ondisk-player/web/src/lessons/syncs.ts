@@ -60,7 +60,7 @@ ack "record 2 is stored"
       figures: SYNC_COST,
     },
     {
-      text: "The record is safe under each model. On a file that grows, `fdatasync` costs a commit of the journal each time.",
+      text: "The record is safe under each model. A file that grows pays for a commit of the journal at each sync.",
       when: said("record 2 is stored"),
       look: 6,
       claims: [

@@ -1,7 +1,7 @@
 // Lessons about what happens without a sync: close, a full buffer, and time.
 
 import {
-  answer, called, cells, committed, count, event, file, type Lesson, LOST, lost, order, returned, rung, said, START, time,
+  answer, called, cells, committed, count, event, file, type Lesson, LOST, lost, mayBe, order, returned, rung, said, START, time,
 } from "./lesson.ts";
 
 export const close: Lesson = {
@@ -61,7 +61,7 @@ ack "six seconds later"
       },
     },
     {
-      text: "After five seconds the journal commits by itself. The name is durable now, the bytes are not: the page is dirty still. A cut leaves {here} on this machine.",
+      text: "After five seconds the journal commits by itself. The name is durable now, the bytes are not: the page is dirty still. A cut leaves an empty file on this machine, {here}.",
       when: committed(),
       look: 4,
       figures: { here: file("log", "machine") },
@@ -129,7 +129,7 @@ export const fills: Lesson = {
           { text: "Neither", is: ["none"] },
         ],
         show: { die: "kill", by: "ext4" },
-        then: "`log` is {here}. Both were written with the same call and the same answer.",
+        then: "`log` is {here}. The program had done the same for both.",
       },
     },
     {
@@ -190,7 +190,7 @@ ack "much later"
       ],
     },
     {
-      text: "{first} after the start the journal has committed the name. The bytes were not part of it: a cut on this machine leaves {here}.",
+      text: "{first} after the start the journal has committed the name. The bytes were not part of it: a cut on this machine leaves an empty file, {here}.",
       when: committed(),
       look: 4,
       figures: { first: time(START, committed()), here: file("log", "machine") },
@@ -214,8 +214,8 @@ ack "much later"
       text: "The page is clean: the drive has it, in its cache. The new length is in a second transaction, which is running.",
       when: event("WbDone"),
       look: 6,
-      figures: { here: file("log", "machine") },
       claims: [
+        { ask: mayBe("log", '""', "machine"), is: "yes" },
         { ask: cells("page", "C"), is: 1 },
         { ask: cells("jbd", "running"), is: 1 },
         { ask: rung(1), is: "cached" },
@@ -225,7 +225,7 @@ ack "much later"
         ask: lost({ record: 1 }, "cut", "machine"),
         options: LOST,
         show: { die: "cut", by: "ext4" },
-        then: "The file is {here}. A clean page says that the drive was given the bytes. It does not say that they are on stable media, nor that the file reaches them.",
+        then: "The file may be there, and empty. A clean page says that the drive was given the bytes. It does not say that they are on stable media, nor that the file reaches them.",
       },
     },
     {
@@ -240,7 +240,7 @@ ack "much later"
       ],
     },
     {
-      text: "So it was the length of this wait, on this machine. What ext4 promises does not depend on a clock, since a flusher may be early or late.",
+      text: "On this machine the wait was long enough. What ext4 promises does not depend on a clock, since the flusher may be early or late.",
       when: said("much later"),
       figures: { may: file("log", "ext4") },
       claims: [{ ask: lost({ record: 1 }, "cut", "machine"), is: "never" }],

@@ -77,7 +77,7 @@ class Lessons {
     fill(
       this.list,
       el("h2", {}, "Lessons"),
-      el("p", { class: "lesson-hint" }, "Each is a few steps on the real simulator. ", el("kbd", {}, "n"), " goes on, ", el("kbd", {}, "p"), " goes back."),
+      el("p", { class: "lesson-hint" }, this.app.canRun ? "" : `${this.app.cannotRun} `, "Each is a few steps on the real simulator. ", el("kbd", {}, "n"), " goes on, ", el("kbd", {}, "p"), " goes back."),
       el("ol", { class: "lesson-rows" }, ...rows),
     );
   }
@@ -241,12 +241,12 @@ class Lessons {
     if (!predict) return fill(this.asked);
     const name = `predict-${key}`;
     const options = predict.options.map((option, at) =>
-      el("label", { class: "lesson-option" }, el("input", { type: "radio", name, value: at, checked: this.said.get(key)?.chosen === at }), el("span", {}, option.text)),
+      el("label", { class: "lesson-option" }, el("input", { type: "radio", name, value: at, checked: this.said.get(key)?.chosen === at }), el("span", {}, ...written(option.text, {}))),
     );
     const form = el(
       "form",
       { onsubmit: (event) => { event.preventDefault(); void this.tell(form); } },
-      el("fieldset", {}, el("legend", {}, predict.question), ...options),
+      el("fieldset", {}, el("legend", {}, ...written(predict.question, {})), ...options),
       el("button", { type: "submit" }, "See what happens"),
     );
     fill(this.asked, form);
@@ -265,6 +265,7 @@ class Lessons {
     this.said.set(now.key, { chosen: Number(picked.value), words });
     this.perform(predict);
     this.draw();
+    this.next.scrollIntoView({ block: "nearest" });
   }
 
   private judgement(predict: Prediction, chosen: number): string {

@@ -159,6 +159,7 @@ class Quiz {
     if (isRight === null) return;
     progress.reach(`${CHECK}.${question.id}`, isRight ? 2 : 1);
     this.drawMore(question);
+    this.next.scrollIntoView({ block: "nearest" });
   }
 
   /** Runs to the moment, lets the machine die, and says what is left. */
