@@ -40,7 +40,7 @@ ack "new is stored"
         ask: lost({ record: 1 }, "cut", "machine"),
         options: LOST,
         show: { die: "cut", by: "ext4" },
-        then: "`page` may be {may}. What was in the drive's memory is gone, unless it happened to write that down before.",
+        then: "`page` may be {may} on this machine. What was in the drive's memory is gone, unless it happened to write that down before.",
       },
     },
     {
