@@ -130,6 +130,7 @@ class Plug {
     fill(this.root, head(`${DEATHS[death].name} ${this.when()}`), el("p", null, `It takes ${DEATHS[death].takes}.`), el("p", null, why), this.alive());
   }
 
+  /** Other views see by `.plug-question` that somebody is asked, and give nothing away meanwhile. */
   private renderQuestion(death: Death, judged: Judged): void {
     const { stands, one } = this.asked(judged);
     if (one === null) return;
