@@ -7,18 +7,22 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { launch, press, visit } from "./e2e/browser.mjs";
-import { goTo, SCREENS, settled } from "./e2e/screens.mjs";
+import { SCREENS, settled } from "./e2e/screens.mjs";
 
 const OUT = join(dirname(fileURLToPath(import.meta.url)), "../../../docs/player");
 /** A page with pictures is sent about too. */
 const MOST_BYTES = 250 * 1024;
-const DESK = { width: 1280, height: 800 };
+const DESK = { width: 1280, height: 960 };
 const PHONE = { width: 390, height: 844 };
 
-/** The acknowledgement, then the editor with the knobs: no error in it. */
+/** The first acknowledgement, then what can be changed, from its top on. */
 async function editor(page) {
   await press(page, "a", "e");
   await settled(page);
+  await page.evaluate(() => {
+    document.activeElement.blur();
+    document.getElementById("side").scrollTo(0, 0);
+  });
 }
 
 /** What each shows: how to come there, and the window. */
@@ -30,7 +34,7 @@ const PICTURES = {
   lesson: [SCREENS["a lesson"], DESK],
   check: [SCREENS["a question of check yourself"], DESK],
   editor: [editor, DESK],
-  phone: [(page) => goTo(page, /goes down/), PHONE],
+  phone: [SCREENS["the middle of an fsync"], PHONE],
 };
 
 async function picture(browser, name, colorScheme, scale) {

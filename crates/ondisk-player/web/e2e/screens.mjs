@@ -21,18 +21,29 @@ export async function goTo(page, pattern) {
   await drawn(page);
 }
 
-/** A cut at the first acknowledgement; the prediction is skipped. */
-async function afterACut(page) {
-  await press(page, "Home", "a", "c");
-  await page.locator("#plug .plug-question, #plug .plug-grade").first().waitFor();
+/** The fsync waits for the drive: its cache is asked to be emptied, and has not been yet. */
+const midFsync = (page) => goTo(page, /asked to empty its cache/);
+
+/** Cuts the power here, and predicts that it is lost sometimes. */
+async function cut(page) {
+  await press(page, "c");
+  await page.locator("#plug .plug-question").waitFor();
   await press(page, "2");
   await page.locator("#plug .plug-grade").waitFor();
 }
 
+/** A cut at the first acknowledgement. */
+async function afterACut(page) {
+  await press(page, "Home", "a");
+  await cut(page);
+}
+
+/** The machine comes back, with the journal that it had written. */
 async function recovery(page) {
-  await afterACut(page);
+  await midFsync(page);
+  await cut(page);
   await press(page, "p");
-  await page.locator("#plug-on, #plug .replay").first().waitFor();
+  await page.locator("#plug-stages").locator("[data-kind=kept], [data-kind=broken], [data-kind=plain]").first().waitFor();
 }
 
 /** The first step of the first lesson that asks for a prediction. */
@@ -77,7 +88,7 @@ async function quiz(page) {
 /** By name: how to come there. */
 export const SCREENS = {
   "the opening scene": async () => {},
-  "the middle of an fsync": (page) => goTo(page, /in flight|goes down|is being written|with the drive/),
+  "the middle of an fsync": midFsync,
   "what survives a cut": afterACut,
   recovery,
   "a lesson": lesson,
