@@ -6,8 +6,9 @@
 import type { App, Run } from "../app.ts";
 import type { AckInfo, Fate, RecordInfo, Rung } from "../types.ts";
 import { el, fill, reconcile, say, set } from "./dom.ts";
+import { isAsked, onAsked } from "./layers/asked.ts";
 import { lost, rungs, RUNGS, scene, type Scene } from "./layers/scene.ts";
-import { count, figures } from "./layers/words.ts";
+import { count, FATES, figures } from "./layers/words.ts";
 
 const HEADS: Record<string, [title: string, survives: string]> = {
   buffered: ["Buffered", "nothing"],
@@ -43,7 +44,7 @@ export function mount(root: HTMLElement, app: App): void {
     app.select(picked.getAttribute("data-cell"));
   });
   const draw = (): void => {
-    const now = scene(app);
+    const now = scene(app, isAsked());
     root.hidden = now === null;
     if (now === null) return;
     const rows = rowsOf(now);
@@ -52,6 +53,7 @@ export function mount(root: HTMLElement, app: App): void {
     say(note, noted(now, rows));
   };
   draw();
+  onAsked(app, draw);
   app.on((_, changed) => {
     if (["run", "at", "death", "model"].some((what) => changed.has(what as "run"))) draw();
   });
@@ -142,9 +144,9 @@ function fateWords(now: Scene, row: Row): string {
   const machine = lost(now, row.record.n, row.rung);
   if (machine === null) return "";
   const model = fate?.model;
-  const by = now.run.info.model === "" ? "the model" : now.run.info.model;
-  if (model === undefined || model === null || model === machine) return `${machine} lost`;
-  return `this machine: ${machine} lost · ${by}: ${model}`;
+  const by = now.model === "" ? "the model" : now.model;
+  if (model === undefined || model === null || model === machine) return FATES[machine];
+  return `this machine: ${FATES[machine]} · ${by}: ${FATES[model]}`;
 }
 
 function noted(now: Scene, rows: Row[]): string {

@@ -2,9 +2,10 @@
 //
 // Invariant: a tick beside a line means that it was said by now, whatever became of the bytes since.
 import type { App, Run } from "../app.ts";
-import type { AckInfo, Fate } from "../types.ts";
+import type { AckInfo, Fate, Lost } from "../types.ts";
 import { el, fill, say, set } from "./dom.ts";
-import { clock, figures } from "./layers/words.ts";
+import { isAsked, onAsked } from "./layers/asked.ts";
+import { clock, FATES, figures } from "./layers/words.ts";
 
 /** So many lines of a text are drawn. */
 const LINES = 2000;
@@ -38,6 +39,7 @@ export function mount(root: HTMLElement, app: App): void {
     mark(lines, scroll, app, run);
   };
   draw();
+  onAsked(app, draw);
   app.on((_, changed) => {
     if (["run", "at", "death", "model", "error"].some((what) => changed.has(what as "run"))) draw();
   });
@@ -95,7 +97,7 @@ function mark(lines: HTMLElement, scroll: HTMLElement, app: App, run: Run): void
   };
   for (const [task, line] of present(run, moment.at)) at(line).tasks.push(run.names.task(task));
   for (const ack of run.info.acks) if (ack.event <= moment.at) at(ack.line).acks.push(ack);
-  const judged = moment.death === null ? null : app.judge(moment.death);
+  const judged = moment.death === null || isAsked() ? null : app.judge(moment.death);
   const fates = new Map((judged?.acks ?? []).map((fate) => [fate.n, fate]));
   let here: HTMLElement | null = null;
   for (const element of lines.children) {
@@ -133,11 +135,11 @@ function saidWords(run: Run, acks: AckInfo[], fates: Map<number, Fate>): string 
   const when = clock(run.tape.event(last.event)?.t ?? 0);
   const times = acks.length > 1 ? ` ${figures(acks.length)} times, last` : "";
   const fate = worst(acks, fates);
-  const lost = fate === null ? "" : fate === "never" ? ", kept" : `, ${fate} lost`;
+  const lost = fate === null ? "" : fate === "never" ? ", kept" : `, ${FATES[fate]}`;
   return `✓ acknowledged${times} at ${when}${lost}`;
 }
 
-function worst(acks: AckInfo[], fates: Map<number, Fate>): string | null {
+function worst(acks: AckInfo[], fates: Map<number, Fate>): Lost | null {
   const found = acks.flatMap((ack) => {
     const fate = fates.get(ack.n);
     return fate === undefined ? [] : [fate.model ?? fate.machine];

@@ -10,6 +10,7 @@
 import type { App } from "../app.ts";
 import type { Death, Rung } from "../types.ts";
 import { el, fill, say, set } from "./dom.ts";
+import { isAsked, onAsked } from "./layers/asked.ts";
 import * as boundary from "./layers/boundary.ts";
 import * as buffer from "./layers/buffer.ts";
 import * as drive from "./layers/drive.ts";
@@ -47,6 +48,7 @@ const LINES: Record<Death, [above: string, below: string]> = {
 export function mount(root: HTMLElement, app: App): void {
   const stage = new Stage(root, app);
   stage.draw();
+  onAsked(app, () => stage.draw());
   app.on((state, changed) => {
     const { run, moment, playing } = state;
     if (changed.has("at") && !changed.has("run") && run !== null && !playing) {
@@ -157,7 +159,7 @@ class Stage {
   }
 
   draw(): void {
-    const now = scene(this.app);
+    const now = scene(this.app, isAsked());
     this.root.hidden = now === null;
     if (now === null) return;
     this.tell(now);

@@ -65,12 +65,12 @@ export function tally(cells: Iterable<{ state: string }>, states: [string, strin
   return told.join(", ");
 }
 
-/** A row: what it is called, its blocks, and a note behind them. */
-export function row(name: string): HTMLElement {
+/** A row, empty: what it is called, its blocks, and a note behind them. */
+export function row(): HTMLElement {
   return el(
     "div",
     { class: "row" },
-    el("span", { class: "row-name", title: name }, name),
+    el("span", { class: "row-name" }),
     el("div", { class: "row-cells" }, el("div", { class: "cells" }), el("span", { class: "row-note" })),
   );
 }

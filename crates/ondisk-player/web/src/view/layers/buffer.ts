@@ -30,7 +30,7 @@ export function draw(body: HTMLElement, scene: Scene): string {
     const note = element.querySelector(".row-note");
     const told = `${figures(cell.ver)} of ${figures(size)} bytes`;
     if (note !== null) say(note, told);
-    label(element, `Buffer of ${file}: ${told}${taken(scene, gone)}`);
+    label(element, `${file} ${told}, in the process’s own buffer${taken(scene, gone)}`);
   });
   const bytes = held.reduce((sum, cell) => sum + cell.ver, 0);
   return bytes === 0 ? "empty" : `${count(bytes, "byte")} held`;
@@ -41,6 +41,7 @@ function gauge(cell: { name: string }): HTMLElement {
     "button",
     { type: "button", class: "gauge plain-button", "data-cell": cell.name },
     el("span", { class: "row-name" }),
+    " ",
     el("span", { class: "gauge-scale" }, el("span", { class: "gauge-fill" })),
     el("span", { class: "row-note" }),
   );

@@ -11,7 +11,7 @@ const STATIONS: [state: string, does: string][] = [
   ["locked", "no call may join any more"],
   ["flush", "ordered data first"],
   ["commit", "its blocks go to the journal"],
-  ["record", "its commit block goes behind a FLUSH"],
+  ["record", "its commit block, behind a FLUSH"],
   ["finished", "durable; its blocks still go home"],
 ];
 /** So many transactions are drawn, and so far back are their changes counted. */

@@ -1,7 +1,7 @@
 // Band 3: the page cache, a row for each file: its pages, and how long the oldest dirty one waits.
 import type { Run } from "../../app.ts";
 import type { Cell } from "../../tape.ts";
-import { reconcile, say } from "../dom.ts";
+import { reconcile, say, set } from "../dom.ts";
 import { blocks, row, tally } from "./blocks.ts";
 import { spans, type Scene } from "./scene.ts";
 import { clock, figures } from "./words.ts";
@@ -15,7 +15,11 @@ const APART = 16;
 export function draw(body: HTMLElement, scene: Scene): string {
   const all = scene.cells.in("page");
   const files = grouped(all);
-  reconcile(body, files.slice(0, FILES), (file) => file.ino, (file) => row(scene.run.names.inode(file.ino, scene.at)), (element, file) => {
+  reconcile(body, files.slice(0, FILES), (file) => file.ino, () => row(), (element, file) => {
+    const name = element.querySelector(".row-name");
+    const called = scene.run.names.inode(file.ino, scene.at);
+    if (name !== null) say(name, called);
+    if (name !== null) set(name, "title", called);
     const cells = element.querySelector<HTMLElement>(".cells");
     const note = element.querySelector(".row-note");
     if (cells !== null) blocks(cells, scene, spans(scene, file.cells, APART), "page");

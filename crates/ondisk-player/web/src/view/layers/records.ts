@@ -6,7 +6,7 @@ import type { RecordInfo, Rung } from "../../types.ts";
 import { el, reconcile, say, set } from "../dom.ts";
 import { label } from "./blocks.ts";
 import { lost, rungs, RUNGS, type Scene } from "./scene.ts";
-import { look, shortened, type Look } from "./words.ts";
+import { FATES, look, shortened, type Look } from "./words.ts";
 
 /** So many chips are drawn on one rung: the newest. */
 const DRAWN = 12;
@@ -96,7 +96,7 @@ export class Chips {
     if (words !== null) say(words, shortened(record.text, TEXT) || " ");
     const how = scene.death?.how ?? "cut";
     const told =
-      fate === null ? "" : fate === "never" ? `; a ${how} leaves it` : `; ${fate} lost by a ${how}`;
+      fate === null ? "" : fate === "never" ? `; a ${how} leaves it` : `; by a ${how}: ${FATES[fate]}`;
     const shown = shortened(record.text, TEXT);
     label(chip, `${shown} (record ${record.n} of ${record.file}): ${WHERE[rung]}${told}`);
     if (shown !== record.text) set(chip, "title", `${record.text}: ${WHERE[rung]}${told}`);

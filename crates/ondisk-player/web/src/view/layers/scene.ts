@@ -19,6 +19,8 @@ export interface Scene {
   death: { how: Death; own: boolean } | null;
   /** What a record comes to in that death, by its number. */
   fates: Map<number, Fate>;
+  /** The model that was asked about them; empty where none was. */
+  model: string;
 }
 
 /** Neighbouring cells that are all the same to the eye. */
@@ -38,8 +40,8 @@ export const RUNGS: readonly Rung[] = ["buffered", "cached", "device", "durable"
 
 const OWN: Record<string, Death> = { Cut: "cut", Crash: "crash", Kill: "kill" };
 
-/** What is seen at the present moment; null without a run. */
-export function scene(app: App): Scene | null {
+/** What is seen at the present moment; null without a run. While a prediction is `asked` for, no death is. */
+export function scene(app: App, asked = false): Scene | null {
   const { run, moment } = app.state;
   if (run === null) return null;
   const at = Math.min(moment.at, run.tape.length);
@@ -48,7 +50,7 @@ export function scene(app: App): Scene | null {
   const death =
     own !== undefined
       ? { how: own, own: true }
-      : moment.death === null
+      : moment.death === null || asked
         ? null
         : { how: moment.death, own: false };
   const judged = death === null || death.own ? null : app.judge(death.how);
@@ -59,6 +61,7 @@ export function scene(app: App): Scene | null {
     t: event?.t ?? 0,
     cells: run.tape.at(own === undefined ? at : at - 1),
     death,
+    model: judged?.model ?? "",
     fates: new Map((judged?.records ?? []).map((fate) => [fate.n, fate])),
   };
 }

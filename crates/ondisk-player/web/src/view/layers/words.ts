@@ -1,7 +1,7 @@
 // Numbers and states in words.
 //
 // Invariant: a number comes with its unit, and a state of a cell has one name on the whole page.
-import type { Death } from "../../types.ts";
+import type { Death, Lost } from "../../types.ts";
 import type { Place } from "../../tape.ts";
 
 /** A look of bytes; see style/main.css. */
@@ -85,6 +85,13 @@ export function look(place: Place, state: string): Look {
 export function stated(place: Place, state: string): string {
   return LOOKS[`${place}/${state}`]?.[1] ?? state;
 }
+
+/** How surely something is lost. */
+export const FATES: Record<Lost, string> = {
+  never: "never lost",
+  sometimes: "may be lost",
+  always: "always lost",
+};
 
 /** `a cut`, `a crash`, `a kill`. */
 export function aDeath(how: Death): string {
