@@ -18,6 +18,10 @@ use super::{Damage, Geometry, crc};
 use crate::machine::arena::Bytes;
 use crate::machine::ids::{Lba, Ns, Tid};
 
+mod survey;
+
+pub use survey::InJournal;
+
 /// What a block of the journal begins with.
 pub const MAGIC: u32 = 0xC03B_3998;
 /// How many blocks one descriptor speaks for.
