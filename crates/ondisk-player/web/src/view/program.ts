@@ -132,11 +132,11 @@ function present(run: Run, at: number): Map<number, number> {
 function saidWords(run: Run, acks: AckInfo[], fates: Map<number, Fate>): string {
   const last = acks[acks.length - 1];
   if (last === undefined) return "";
-  const when = clock(run.tape.event(last.event)?.t ?? 0);
+  const when = run.info.level === "machine" ? ` at ${clock(run.tape.time(last.event))}` : "";
   const times = acks.length > 1 ? ` ${figures(acks.length)} times, last` : "";
   const fate = worst(acks, fates);
   const lost = fate === null ? "" : fate === "never" ? ", kept" : `, ${FATES[fate]}`;
-  return `✓ acknowledged${times} at ${when}${lost}`;
+  return `✓ acknowledged${times}${when}${lost}`;
 }
 
 function worst(acks: AckInfo[], fates: Map<number, Fate>): Lost | null {

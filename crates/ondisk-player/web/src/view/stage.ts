@@ -19,7 +19,7 @@ import * as operations from "./layers/operations.ts";
 import * as pages from "./layers/pages.ts";
 import { Chips } from "./layers/records.ts";
 import * as requests from "./layers/requests.ts";
-import { scene, type Scene } from "./layers/scene.ts";
+import { fsOf, scene, type Scene } from "./layers/scene.ts";
 import * as vfs from "./layers/vfs.ts";
 import { clock, doing, figures } from "./layers/words.ts";
 
@@ -43,6 +43,13 @@ const LINES: Record<Death, [above: string, below: string]> = {
   kill: ["user", "kernel"],
   crash: ["host", "drive"],
   cut: ["volatile", "media"],
+};
+
+/** The same where the disk is a server's. */
+const OVER_NETWORK: Record<Death, [above: string, below: string]> = {
+  kill: ["user", "kernel"],
+  crash: ["client", "server"],
+  cut: ["its memory", "its disk"],
 };
 
 export function mount(root: HTMLElement, app: App): void {
@@ -168,7 +175,7 @@ class Stage {
     this.plain.hidden = machine;
     this.legend.hidden = !machine;
     if (!machine) {
-      operations.draw(this.plain, this.app, now);
+      operations.draw(this.plain, this.app, now, isAsked());
       return;
     }
     this.bands.forEach((band, at) => this.drawBand(now, band, at));
@@ -193,8 +200,12 @@ class Stage {
 
   private drawLines(now: Scene): void {
     const drive = now.run.tape.config["drive"] ?? now.run.knobs.drive;
+    const overNetwork = fsOf(now) === "nfs";
     for (const [death, line] of this.lines) {
       const fallen = now.death?.how === death;
+      const [above, below] = overNetwork ? OVER_NETWORK[death] : LINES[death];
+      const name = line.querySelector(".line-above");
+      if (name !== null) say(name, `${above} | ${below}`);
       set(line, "data-fallen", fallen);
       const takes = line.querySelector(".line-takes");
       const spared = death === "cut" && drive === "capacitor";
@@ -214,7 +225,7 @@ class Stage {
     say(words, now.at === 0 ? "Before the first event" : now.run.names.event(now.at));
     const because = now.event?.cause ?? 0;
     const ago = because === 0 ? "" : `, because of event ${figures(because)}: ${now.run.names.event(because)}`;
-    say(cause, now.at === 0 ? "The machine is switched on." : `at ${clock(now.t)}${ago}`);
+    say(cause, now.at === 0 ? "The machine is switched on." : `${when(now)}${ago}`);
   }
 
   /** Marks what is picked, and leaves one stop for the tabulator in each band. */
@@ -257,6 +268,11 @@ class Stage {
       set(other, "tabindex", other === cell ? 0 : -1);
     }
   }
+}
+
+/** The models know no time. */
+function when(now: Scene): string {
+  return now.run.info.level === "machine" ? `at ${clock(now.t)}` : "one call after the other";
 }
 
 function cellOf(target: EventTarget | null): HTMLElement | null {

@@ -3,7 +3,7 @@
 import type { Cell } from "../../tape.ts";
 import { el, reconcile, say, set, svg } from "../dom.ts";
 import { blocks, label, tally } from "./blocks.ts";
-import { spans, touched, type Scene } from "./scene.ts";
+import { fsOf, spans, touched, type Scene } from "./scene.ts";
 import { count, figures } from "./words.ts";
 
 /** Blocks of the cache that are drawn apart; erase blocks that are drawn; their pages. */
@@ -27,12 +27,18 @@ const CACHES: Record<string, string> = {
   lies: "volatile, and a FLUSH is answered but not obeyed",
 };
 
+/** File systems without a drive of their own: what is said of cache and flash. */
+const OTHERS: Record<string, [cache: string, flash: string]> = {
+  tmpfs: ["not used by tmpfs", "not used by tmpfs"],
+  nfs: ["the server’s memory", "the server’s disk"],
+};
+
 /** Draws the cache; says what it holds. */
 export function drawCache(body: HTMLElement, scene: Scene): string {
   const kind = scene.run.tape.config["drive"] ?? scene.run.knobs.drive;
   const all = scene.cells.in("lba").filter((cell) => cell.state === "V" || kind === "capacitor");
   blocks(cellsOf(body), scene, spans(scene, all, APART), "block");
-  const told = CACHES[kind] ?? kind;
+  const told = OTHERS[fsOf(scene)]?.[0] ?? CACHES[kind] ?? kind;
   return all.length === 0 ? told : `${told}; ${count(all.length, "block")}`;
 }
 
@@ -52,7 +58,7 @@ export function drawFlash(body: HTMLElement, scene: Scene): string {
   });
   const hidden = found.length - shown.length;
   const told = tally(all, NAND);
-  if (told === "") return "nothing new";
+  if (told === "") return OTHERS[fsOf(scene)]?.[1] ?? "nothing new";
   return `${told}${hidden > 0 ? `; ${figures(hidden)} more erase blocks` : ""}`;
 }
 

@@ -3,7 +3,7 @@ import type { Run } from "../../app.ts";
 import type { Cell } from "../../tape.ts";
 import { el, reconcile, say, set } from "../dom.ts";
 import { label, taken } from "./blocks.ts";
-import { takes, type Scene } from "./scene.ts";
+import { fsOf, takes, type Scene } from "./scene.ts";
 import { count, figures } from "./words.ts";
 
 const STATIONS: [state: string, does: string][] = [
@@ -43,10 +43,10 @@ export function draw(body: HTMLElement, scene: Scene): string {
 }
 
 function holds(scene: Scene, all: readonly Cell[]): string {
-  const fs = scene.run.tape.config["fs"] ?? scene.run.knobs.fs;
+  const fs = fsOf(scene);
   if (fs === "tmpfs") return "tmpfs: nothing below the page cache";
   const mount = scene.run.tape.config["mount"] ?? "ordered";
-  const kind = fs === "nfs" ? "the server's ext4" : `ext4, ${mount}`;
+  const kind = fs === "nfs" ? "nfs: the server is asked" : `ext4, ${mount}`;
   if (all.length === 0) return kind;
   const hidden = all.length - DRAWN;
   const more = hidden > 0 ? `, ${figures(hidden)} older not drawn` : "";

@@ -9,10 +9,10 @@ const FILES = 12;
 const CONTENTS = 6;
 
 /** Says what can be known here, and what each file may be after a death. */
-export function draw(place: HTMLElement, app: App, scene: Scene): void {
+export function draw(place: HTMLElement, app: App, scene: Scene, asked: boolean): void {
   const fs = scene.run.knobs.fs;
   const how = scene.death?.how ?? "cut";
-  const judged = scene.death?.own === true ? null : app.judge(how);
+  const judged = scene.death?.own === true || asked ? null : app.judge(how);
   const files = (judged?.files ?? []).filter((file) => file.by !== "machine").slice(0, FILES);
   const rows = files.map((file) => {
     const shown = file.may_be.slice(0, CONTENTS).join(" | ");

@@ -40,7 +40,7 @@ export class Chips {
     const wanted = new Map<Rung, RecordInfo[]>(RUNGS.map((rung) => [rung, []]));
     for (const [n, rung] of [...known].sort((a, b) => a[0] - b[0])) {
       const record = by.get(n);
-      if (record !== undefined) wanted.get(rung)?.push(record);
+      if (record !== undefined) wanted.get(home(scene, rung))?.push(record);
     }
     const hidden = new Map<Rung, number>();
     for (const [rung, records] of wanted) {
@@ -56,7 +56,7 @@ export class Chips {
       this.keep(home, wanted.get(rung) ?? []);
       const more = hidden.get(rung) ?? 0;
       set(home, "data-before", more === 0 ? null : `${more} before, and`);
-      for (const record of wanted.get(rung) ?? []) this.update(scene, record, rung);
+      for (const record of wanted.get(rung) ?? []) this.update(scene, record, known.get(record.n) ?? rung);
     }
     if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) {
       focused.focus({ preventScroll: true });
@@ -131,6 +131,12 @@ export class Chips {
       });
     }
   }
+}
+
+/** Where a chip of a rung stands: what capacitors keep is in the cache still. */
+function home(scene: Scene, rung: Rung): Rung {
+  const drive = scene.run.tape.config["drive"] ?? scene.run.knobs.drive;
+  return rung === "durable" && drive === "capacitor" ? "device" : rung;
 }
 
 function staying(home: HTMLElement, wanted: RecordInfo[]): RecordInfo[] {

@@ -3,7 +3,7 @@ import type { Run } from "../../app.ts";
 import type { Cell } from "../../tape.ts";
 import { el, reconcile, say, set } from "../dom.ts";
 import { label, taken } from "./blocks.ts";
-import { takes, touched, type Scene } from "./scene.ts";
+import { fsOf, takes, touched, type Scene } from "./scene.ts";
 import { count, figures, look, stated } from "./words.ts";
 
 /** What the drive is told. */
@@ -15,6 +15,9 @@ interface Told {
 
 /** So many requests of one room are drawn. */
 const DRAWN = 8;
+
+/** File systems without a drive of their own. */
+const OTHERS: Record<string, string> = { tmpfs: "not used by tmpfs", nfs: "the server's, not drawn" };
 
 const ROOMS: [states: string, name: string][] = [["P", "plug"], ["Q", "scheduler"], ["DF", "with the drive"]];
 
@@ -34,7 +37,7 @@ export function draw(body: HTMLElement, scene: Scene): string {
     });
   });
   const flushing = all.some((cell) => cell.state === "F");
-  if (all.length === 0) return "idle";
+  if (all.length === 0) return OTHERS[fsOf(scene)] ?? "idle";
   return `${count(all.length, "request")}${flushing ? ", FLUSH" : ""}`;
 }
 

@@ -66,6 +66,11 @@ export function scene(app: App, asked = false): Scene | null {
   };
 }
 
+/** The file system of a run. */
+export function fsOf(scene: Scene): string {
+  return scene.run.tape.config["fs"] ?? scene.run.knobs.fs;
+}
+
 /** Whether the death that is looked at empties a cell. */
 export function takes(scene: Scene, cell: { place: Place; of: number; n: number; state: string }) {
   if (scene.death === null) return false;
