@@ -51,15 +51,28 @@ fn unpacked(web: &Path) -> bool {
     written("node_modules/.package-lock.json") >= written("package-lock.json")
 }
 
-/// Runs a program beside the page's sources; what it prints goes through.
+/// The lines of a report that count: Node's `# pass 12` or `ℹ pass 12`, ours `browsers: …`.
+fn counts(report: &str) -> String {
+    let bare = report.lines().map(|line| line.trim_start_matches(['#', 'ℹ', ' ']));
+    let told = ["tests ", "fail ", "skipped ", "browsers: "];
+    let kept: Vec<&str> = bare.filter(|line| told.iter().any(|it| line.starts_with(it))).collect();
+    kept.join(", ")
+}
+
+/// Runs a program beside the page's sources: its counts where it succeeds, all it said where not.
 fn run(what: &str, program: &str, arguments: &[&str]) -> bool {
     let began = Instant::now();
     let mut command = Command::new(program);
     command.args(arguments).current_dir(web()).stdin(Stdio::null());
-    let ended = command.stdout(std::io::stderr()).status();
-    let held = ended.is_ok_and(|status| status.success());
+    let output = command.output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    let held = output.status.success();
+    if !held {
+        say(&format!("{report}\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
     let verdict = if held { "held" } else { "FAILED" };
-    say(&format!("{what}: {verdict}, {:.1} s", began.elapsed().as_secs_f64()));
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!("{what}: {verdict}, {seconds:.1} s ({})", counts(&report)));
     held
 }
 
@@ -88,4 +101,11 @@ fn canaries_a_machine_that_lacks_something_is_not_taken_for_a_whole_one() {
     for program in ["npm", "chromium", "firefox-esr"] {
         assert!(missing(Some("v20.0.0"), |name| name != program).is_some(), "{program}");
     }
+}
+
+#[test]
+fn what_was_counted_is_told() {
+    assert_eq!(counts("ok 1\n# tests 2\n# pass 2\n# fail 0\n"), "tests 2, fail 0");
+    assert_eq!(counts("ℹ tests 2\nℹ fail 1\n"), "tests 2, fail 1");
+    assert_eq!(counts("ok 7 ms\nbrowsers: 2 held, 0 failed\n"), "browsers: 2 held, 0 failed");
 }
