@@ -20,7 +20,8 @@ export function mount(root: HTMLElement, app: App): void {
   const title = el("h2", { class: "part" });
   const lines = el("ol", { class: "lines" });
   const scroll = el("div", { class: "lines-scroll", tabindex: 0, role: "group", "aria-label": "Script" }, lines);
-  fill(root, title, scroll);
+  const notes = el("ul", { class: "notes" });
+  fill(root, title, scroll, notes);
   let drawn: Run | null = null;
   lines.addEventListener("click", (event) => {
     const line = event.target instanceof Element ? event.target.closest<HTMLElement>("li") : null;
@@ -35,6 +36,8 @@ export function mount(root: HTMLElement, app: App): void {
       drawn = run;
       say(title, run.name === "" ? "Program" : run.name);
       writeLines(lines, run);
+      fill(notes, ...run.info.notes.map((note) => el("li", null, el("b", null, "Limit"), ` — ${note}`)));
+      notes.hidden = run.info.notes.length === 0;
     }
     mark(lines, scroll, app, run);
   };
