@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use ondisk_player::{Data, Death, Knobs, Moment, Script, page};
+
 /// The oldest Node that runs them.
 const NODE: u32 = 20;
 
@@ -51,6 +53,19 @@ fn unpacked(web: &Path) -> bool {
     written("node_modules/.package-lock.json") >= written("package-lock.json")
 }
 
+/// A page that opens with a script: markup in its name and in its bytes, and a cut at an event.
+fn given() -> PathBuf {
+    let script = Script {
+        name: "</script><img src=x onerror=document.title=1>",
+        text: "open log create\nwrite log \"</script><!--<script>\"\nflush log\n",
+        knobs: Knobs::default(),
+        moment: Some(Moment { at: 5, death: Some(Death::Cut) }),
+    };
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("given.html");
+    std::fs::write(&file, page(&Data::Script(script))).unwrap();
+    file
+}
+
 /// The lines of a report that count: Node's `# pass 12` or `ℹ pass 12`, ours `browsers: …`.
 fn counts(report: &str) -> String {
     let bare = report.lines().map(|line| line.trim_start_matches(['#', 'ℹ', ' ']));
@@ -64,6 +79,7 @@ fn run(what: &str, program: &str, arguments: &[&str]) -> bool {
     let began = Instant::now();
     let mut command = Command::new(program);
     command.args(arguments).current_dir(web()).stdin(Stdio::null());
+    command.env("ONDISK_GIVEN_PAGE", given());
     let output = command.output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     let held = output.status.success();

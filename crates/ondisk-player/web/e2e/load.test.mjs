@@ -60,6 +60,21 @@ test("without a click C cuts, K kills, X crashes, and Esc comes back", () =>
     assert.equal(links.size, 4, "each death has a link of its own");
   }));
 
+test("while a prediction is asked for, nothing on the page answers it", () =>
+  during({}, async ({ page }) => {
+    // The legend shows what a loss looks like, whatever was asked.
+    const lost = page.locator("#stage [data-lost]:not(.key), #ladder [data-lost], #program [data-lost]");
+    const told = /(always|never|sometimes|may be) lost|This very machine|states of/;
+    await press(page, "Home", "a", "c");
+    await page.locator("#plug .plug-question").waitFor();
+    assert.equal(await lost.count(), 0, "something looks lost");
+    for (const part of ["#program", "#stage", "#ladder", "#plug"]) assert.doesNotMatch(await textOf(page, part), told, part);
+    await press(page, "3");
+    await page.locator("#plug .plug-grade").waitFor();
+    assert.ok((await lost.count()) > 0, "nothing looks lost");
+    assert.match(await textOf(page, "#plug"), told);
+  }));
+
 test("keys do nothing while a text is written", () =>
   during({}, async ({ page }) => {
     await press(page, "e");
