@@ -62,6 +62,124 @@ fn what_the_machine_leaves_the_models_allow() {
     assert!(seen.later_lives > 200 && seen.wraps > 50, "{seen:?}");
 }
 
+/// Cases that were outside once, made small: the number of the machine, and the lives on it.
+const ONCE_OUTSIDE: [(u64, &[&str]); 6] = [
+    // An append to a block that has its place, where nobody ever wrote.
+    (
+        13687,
+        &[
+            "\
+             durable { mkdir d; mkdir e; e/a = \"S\"*40000 }\n\
+             @A allocate e/a 700\n\
+             @A allocate a 8192\n\
+             @B rmdir d/f\n\
+             @A open a create trunc; write a \"d\"*40; close a\n\
+             @A sync\n\
+             @B open a create; write a \"f\"*40; flush a; fsync a; rename a e/a\n\
+             ",
+            "\
+             @A open a create append; write a \"c\"*1; flush a\n\
+             @A fsyncdir e\n\
+             ",
+        ],
+    ),
+    // A truncation of what the same transaction made longer.
+    (
+        8182,
+        &["\
+             durable { mkdir d; mkdir e; e/a = \"S\"*8192 }\n\
+             @B write d/a \"c\"*4000; rename d/a c\n\
+             @A open d/a create trunc; write d/a \"d\"*40; close d/a\n\
+             @A wait 6s\n\
+             @B fsync c\n\
+             @B open c create; write c \"E\"*10000; flush c\n\
+             @B setlen c 512\n\
+             @B pwrite c \"L\"*40 @0\n\
+             "],
+    ),
+    // A page is on its way, to get its place, while its file is cut.
+    (
+        7980,
+        &["\
+             durable { mkdir d; mkdir e; b = \"P\"*700; c = \"T\"*100 }\n\
+             @A open e/a create dsync; pwrite e/a \"b\"*4096 @1\n\
+             @A open c create trunc; write c \"g\"*4000; close c\n\
+             @A wait 1s\n\
+             @A pwrite b \"k\"*4100 @6000\n\
+             @A setlen b 6000\n\
+             @A fsyncdir d\n\
+             "],
+    ),
+    // A file is cut in a page that gets its place by the same transaction.
+    (
+        14948,
+        &["\
+             durable { mkdir d; mkdir e; e/a = \"S\"*4000 }\n\
+             @A open b create; rename b c\n\
+             @A allocate c 8192\n\
+             @B open d/b create dsync; pwrite d/b \"j\"*10000 @4096\n\
+             @B open c create; write c \"u\"*40000; flush c\n\
+             @A rename d/b a\n\
+             @A pwrite b \"y\"*4100 @4096\n\
+             @A setlen b 6000\n\
+             "],
+    ),
+    // All that was written is allocated, and renamed over another file.
+    (
+        1786,
+        &[
+            "\
+             durable { mkdir d; mkdir e; e/a = \"S\"*10000 }\n\
+             @A sync\n\
+             @B pwrite e/a \"b\"*4100 @4096\n\
+             @A open d/b create; write d/b \"e\"*8192; fsync d/b\n\
+             @B open b create; write b \"f\"*40; flush b\n\
+             @A fsync a\n\
+             @B open a create; write a \"h\"*10000; flush a\n\
+             @C remove e/a\n\
+             ",
+            "\
+             @A open e/a create; write e/a \"i\"*700; flush e/a\n\
+             @A allocate e/a 700\n\
+             @A rename e/a d/b\n\
+             @A open d/a create; write d/a \"u\"*40000; flush d/a\n\
+             @A fsync d/a\n\
+             ",
+        ],
+    ),
+    // A truncation and a rename wait for the journal: whoever went first stands first.
+    (
+        12092,
+        &["\
+             durable { mkdir d; mkdir e; d/a = \"Q\"*700; d/b = \"R\"*40; c = \"T\"*1 }\n\
+             @A write d/a \"a\"*10000\n\
+             @A open e/a create; write e/a \"e\"*4000; flush e/a; fsync e/a; rename e/a a\n\
+             @A setlen d/b 4096\n\
+             @B wait 5ms\n\
+             @A pwrite e/a \"l\"*10000 @4095\n\
+             @B open a create; write a \"m\"*4000; flush a\n\
+             @B write d/b \"n\"*8192\n\
+             @A write d/b \"o\"*100; flush d/b; fsync d/b; rename d/b a\n\
+             @A write d/b \"p\"*8192\n\
+             @A fdatasync d/b\n\
+             @A open c create trunc; write c \"u\"*1; close c\n\
+             @B setlen c 4096\n\
+             @A open b create dsync; pwrite b \"w\"*4000 @4096\n\
+             @B fsyncdir .\n\
+             @B open a create; write a \"H\"*4096; flush a; fsync a; rename a d/a\n\
+             "],
+    ),
+];
+
+#[test]
+fn what_was_outside_once_is_inside() {
+    for (number, lives) in ONCE_OUTSIDE {
+        let lives = lives.iter().map(|life| (*life).to_owned()).collect();
+        let seen = Case { lives, ..Case::of(number) }.run();
+        assert!(seen.as_ref().is_ok_and(|seen| seen.unknown == 0), "case {number}: {seen:?}");
+    }
+}
+
 /// The mistakes that cuts show here, by layer.
 const CAUGHT: [Sabotage; 21] = [
     // The file system and its journal.

@@ -128,6 +128,12 @@ impl Cx {
         self.agenda.seq += 1;
     }
 
+    /// Hands an answer on: it is delivered next, so that answers that come by way of another layer
+    /// keep their order among those that do not.
+    pub fn hand_on(&mut self, msg: Msg) {
+        self.agenda.now.push_front((0, self.last, msg));
+    }
+
     /// Sends a message that is delivered at an instant to come.
     pub fn send_at(&mut self, at: Ns, msg: Msg) {
         let at = at.max(self.now);

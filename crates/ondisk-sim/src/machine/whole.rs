@@ -114,7 +114,8 @@ impl Machine {
             }
         };
         let mut cx = Cx::new(arena, seed);
-        cx.history = base.map(|base| Recorder::new(&base));
+        cx.history =
+            base.map(|base| Recorder::with_holes(&base, &super::ext4::disk::holes(&loaded)));
         cx.send(Msg::Fs(FsReq::Mount(Box::new(loaded))));
         Ok(Self {
             vfs: Vfs::new(&config),

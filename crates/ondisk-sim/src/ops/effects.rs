@@ -123,6 +123,8 @@ struct LastOf {
 pub(crate) struct FileSteps {
     pub(crate) lens: Vec<LenStep>,
     pub(crate) has_cuts: bool,
+    /// Its length before the first of them.
+    first_len: u64,
     blocks: BTreeMap<u32, Vec<BlockStep>>,
     /// Of new blocks the first versions that no length needs yet.
     fresh: Vec<(u32, EffectId)>,

@@ -527,7 +527,7 @@ impl Live {
                     let len = self.len(ino);
                     let blocks = block_of(len.next_multiple_of(BLOCK as u64));
                     let blocks = (0..blocks).map(|block| self.block(ino, block)).collect();
-                    Inode::File { len, blocks }
+                    Inode::File { len, blocks, reserved: 0 }
                 }
             });
         }

@@ -38,9 +38,18 @@ pub(crate) enum Is {
 /// An inode that is wholly known.
 #[derive(Clone, Debug)]
 pub(crate) enum Inode {
-    File { len: u64, blocks: Vec<BlockId> },
-    Dir { entries: BTreeMap<Name, Ino> },
-    Symlink { target: Arc<[u8]> },
+    /// `reserved`: behind the last block that has a place on the media, where nobody wrote.
+    File {
+        len: u64,
+        blocks: Vec<BlockId>,
+        reserved: u32,
+    },
+    Dir {
+        entries: BTreeMap<Name, Ino>,
+    },
+    Symlink {
+        target: Arc<[u8]>,
+    },
 }
 
 /// A file tree by inodes, wholly known: what the first life begins with.
@@ -324,6 +333,16 @@ impl Media {
     }
 
     // Space.
+
+    /// Up to where blocks of a file are reserved, in bytes, where that is known.
+    pub(crate) fn reserved(&self, ino: Ino) -> u64 {
+        match self.base.inodes.get(ino.index()) {
+            Some(Inode::File { reserved, .. }) if self.is_decided() => {
+                u64::from(*reserved) * BLOCK as u64
+            }
+            _ => 0,
+        }
+    }
 
     /// How many blocks a file may have.
     pub(crate) fn blocks(&self, ino: Ino) -> u32 {

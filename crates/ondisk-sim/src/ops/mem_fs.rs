@@ -17,9 +17,10 @@ use super::fault::{Fault, Place, SimError};
 use super::history::{History, Ino};
 use super::image::{Image, Node};
 use super::live::{Live, Spot, WriteHow};
-use super::media::{Is, Media, Tree};
+use super::media::{Inode, Is, Media, Tree};
 use super::path;
-use super::store::Store;
+use super::record::Hole;
+use super::store::{BlockId, Store};
 
 /// A live file system in memory, behind the seam, that records a [`History`].
 ///
@@ -60,6 +61,27 @@ impl MemFs {
             }
         }
         fs.settled()
+    }
+
+    /// The same, where some blocks of the files hold no bytes.
+    pub(super) fn with_holes(image: &Image, holes: &[Hole]) -> Self {
+        let fs = Self::from_image(image);
+        if holes.is_empty() {
+            return fs;
+        }
+        let (mut tree, store) = fs.lock().tree();
+        for hole in holes {
+            let ino = fs.lock().resolve(&hole.path).ok();
+            let inode = ino.and_then(|ino| tree.inodes.get_mut(ino.index()));
+            let Some(Inode::File { blocks, reserved, .. }) = inode else { continue };
+            if let Some(block) = blocks.get_mut(hole.block as usize) {
+                *block = BlockId::HOLE;
+            }
+            if hole.reserved {
+                *reserved = (*reserved).max(hole.block + 1);
+            }
+        }
+        Self::on(tree, store)
     }
 
     /// A file system whose first life begins with what is here now, all of it durable. Nothing

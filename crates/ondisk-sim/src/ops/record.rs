@@ -26,6 +26,17 @@ pub struct Recorder {
     live: Live,
 }
 
+/// A block of a file that holds no bytes and reads as zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The file, by one of its names.
+    pub path: PathBuf,
+    /// Its number in the file.
+    pub block: u32,
+    /// It has its place on the media, where nobody wrote.
+    pub reserved: bool,
+}
+
 /// A sync that was called and has not returned.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a sync that never returns raises nothing"]
@@ -49,7 +60,14 @@ impl Recorder {
     /// A record of a life that begins with these files, all of them durable.
     #[must_use]
     pub fn new(base: &Image) -> Self {
-        let mut live = MemFs::from_image(base).lock().fork();
+        Self::with_holes(base, &[])
+    }
+
+    /// The same where some blocks of the files hold no bytes: who writes one writes a new block,
+    /// whatever the length of the file.
+    #[must_use]
+    pub fn with_holes(base: &Image, holes: &[Hole]) -> Self {
+        let mut live = MemFs::with_holes(base, holes).lock().fork();
         live.know_all();
         Self { live }
     }

@@ -5,6 +5,7 @@
 //! is durable one loop, and an image one walk over the effects that are there. It shares no code
 //! with the simulation but the rows themselves.
 
+mod cuts;
 mod evict;
 mod images;
 mod stops;
@@ -12,7 +13,7 @@ mod stops;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ondisk_sim::Model;
-use ondisk_sim::model::{Append, Fill, Len, Names, Needs, Raise, RaiseDir, Rename, Replace, Tear};
+use ondisk_sim::model::{Fill, Len, Names, Needs, Raise, RaiseDir, Rename, Replace, Tear};
 
 pub(crate) const BLOCK: usize = 4096;
 const SECTOR: usize = 512;
@@ -348,12 +349,16 @@ impl Brute {
             }
             (Effect::SetLen { ino: i, len, shorter }, Effect::Data { ino: j, block, .. }) => {
                 let cut = *shorter && (block + 1) * BLOCK > *len;
-                i == j && cut && self.model.names != Names::PerName
+                i == j && cut && self.model.names != Names::PerName && self.takes(earlier, later)
             }
             (
                 Effect::Len { ino: i, .. } | Effect::SetLen { ino: i, .. },
                 Effect::Name { moves: Some(j), .. },
-            ) => i == j && matches!(self.model.replace, Replace::LenFirst | Replace::DataFirst),
+            ) => {
+                i == j
+                    && matches!(self.model.replace, Replace::LenFirst | Replace::DataFirst)
+                    && !self.all_placed(*j, later)
+            }
             (Effect::Data { ino: i, block, .. }, Effect::Name { moves: Some(j), .. }) => {
                 i == j
                     && self.model.replace == Replace::DataFirst
@@ -378,27 +383,6 @@ impl Brute {
             }
             _ => false,
         }
-    }
-
-    /// Whether the block had no place on the media before it was written by this.
-    fn is_new(&self, effect: usize) -> bool {
-        let Effect::Data { ino, block, .. } = &self.made[effect].effect else { return false };
-        let mut is_new = self.base[*ino].len() <= block * BLOCK;
-        for at in 0..effect {
-            match &self.made[at].effect {
-                Effect::Data { ino: i, block: b, .. } if (i, b) == (ino, block) => is_new = false,
-                _ => is_new |= self.is_cut_off(*ino, *block, at..at + 1),
-            }
-        }
-        is_new
-    }
-
-    /// Whether one of these effects cuts off a block.
-    fn is_cut_off(&self, ino: usize, block: usize, effects: std::ops::Range<usize>) -> bool {
-        self.made[effects].iter().any(|made| {
-            matches!(made.effect, Effect::SetLen { ino: i, len, shorter: true }
-                if i == ino && len <= block * BLOCK)
-        })
     }
 
     /// All pairs of which the first needs the second, through any number of others.

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use testkit::refine::{Case, Seen};
 
-const USAGE: &str =
-    "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] [--canaries] | --case N | --shrink N";
+const USAGE: &str = "usage: refine [--from N] [--cases N] [--jobs N] [--keep-going] [--canaries] | --case N | --shrink N";
 
 fn main() -> ExitCode {
     let (mut from, mut cases, mut jobs, mut one) = (1_u64, 100_000_u64, 2_u64, None);

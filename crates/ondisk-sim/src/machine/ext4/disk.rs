@@ -46,7 +46,7 @@ pub use codec::{
     encode_super, encode_symlink_block,
 };
 pub use format::{FormatError, Formatter, format};
-pub use image::{LARGEST_IMAGE, image};
+pub use image::{LARGEST_IMAGE, holes, image};
 pub use recover::{recover, recover_sabotaged};
 
 /// How many inodes stand in a block of the inode table.

@@ -60,7 +60,8 @@ impl Ext4 {
             _ => return true,
         };
         let Some(node) = self.node(ino) else { return true };
-        let shrinks = end < node.size && matches!(work, Work::Req(FsReq::SetLen { .. }));
+        let shrinks = end < node.size
+            && matches!(work, Work::Req(FsReq::SetLen { .. }) | Work::Placed(FsReq::SetLen { .. }));
         if shrinks {
             // What a commit waits for is not taken away from it.
             let ordered = self.journal.committing.as_ref().map(|txn| &txn.ordered);
@@ -144,7 +145,8 @@ impl Ext4 {
     /// before this transaction, the page is not written before it; else nothing is lost by that.
     fn cut_page(&mut self, cx: &Cx, ino: Ino, len: u64) {
         let (page, from) = (page_of(len), self.bios.next());
-        let tid = self.journal.join(cx.now).tid;
+        let txn = self.journal.join(cx.now);
+        let (tid, is_new) = (txn.tid, txn.is_new(ino, page));
         let is_journalled = self.journals_data();
         let Some(node) = self.node_mut(ino) else { return };
         // A page on its way will be there with what it had before.
@@ -157,7 +159,9 @@ impl Ext4 {
             return;
         }
         let before = if node.before.0 == tid { node.before.1 } else { node.disk.size };
-        let takes = len < before;
+        // Of a page that has its place by this transaction only zeros were there; and without its
+        // data that place would show what somebody else left in it.
+        let takes = len < before && !is_new;
         let tid = if takes { tid } else { Tid(0) };
         node.cut = Some(Cut { page, tid, from, flying: false });
         let txn = self.journal.join(cx.now);
@@ -192,8 +196,9 @@ impl Ext4 {
             }
         }
         self.fit_extents(cx, ino);
-        // A length that programs see already comes with its data, or at a truncation.
-        let grows = self.node(ino).is_some_and(|node| len > node.size);
+        // As `ext4_update_inode_size` has it: also where programs see a greater length already, which
+        // still waits for its data.
+        let grows = self.node(ino).is_some_and(|node| len > node.disk.size);
         if grows {
             self.set_length(cx, ino, len, tid);
         }

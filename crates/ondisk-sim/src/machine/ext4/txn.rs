@@ -54,6 +54,9 @@ pub(super) struct Ordered {
     pub(super) since: BioId,
     /// One is under way.
     pub(super) flying: bool,
+    /// They got their place in this transaction, or it makes an unwritten one count: nothing of
+    /// theirs was there before.
+    pub(super) new: bool,
 }
 
 impl Ordered {
@@ -200,6 +203,11 @@ impl Transaction {
                 at += 1;
             }
         }
+    }
+
+    /// Whether a page that is waited for has its place by this transaction.
+    pub(super) fn is_new(&self, ino: Ino, page: u32) -> bool {
+        self.ordered.iter().any(|ordered| ordered.new && ordered.overlaps(ino, page, page + 1))
     }
 
     /// A page that is waited for changed: a write from this bio on counts.

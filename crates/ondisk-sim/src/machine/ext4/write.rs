@@ -261,7 +261,7 @@ impl Ext4 {
         // What a cut left behind the old end must be cleared on the media before.
         if let Some(cut) = node.cut.filter(|_| grows) {
             let (from, to, since, flying) = (cut.page, cut.page + 1, cut.from, cut.flying);
-            let ordered = Ordered { ino, from, to, since, flying };
+            let ordered = Ordered { ino, from, to, since, flying, new: false };
             self.journal.join(cx.now).ordered.push(ordered);
         }
     }
@@ -270,7 +270,7 @@ impl Ext4 {
     fn order(&mut self, cx: &Cx, ino: Ino, from: u32, to: u32) {
         if self.options.data == DataMode::Ordered && from < to {
             let since = self.bios.next();
-            let ordered = Ordered { ino, from, to, since, flying: false };
+            let ordered = Ordered { ino, from, to, since, flying: false, new: true };
             self.journal.join(cx.now).ordered.push(ordered);
         }
     }

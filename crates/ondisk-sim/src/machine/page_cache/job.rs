@@ -8,7 +8,7 @@ use super::file::page_of;
 use crate::machine::Errno;
 use crate::machine::ids::{Ino, Ns, OpId, TaskId};
 use crate::machine::layer::Cx;
-use crate::machine::message::{Done, FsReq, Msg, Sync};
+use crate::machine::message::{Done, FsReq, Msg, Sync, VfsDone};
 
 /// The most that one call reads.
 const MOST_READ: u64 = 16 << 20;
@@ -248,7 +248,9 @@ impl PageCache {
             Some(errno) => Err(errno),
             None => result,
         };
-        Self::answer(cx, op, result.map(|()| Done::Ok));
+        let result = result.map(|()| Done::Ok);
+        // Before what the file system did after this: the VFS learns of changes in their order.
+        cx.hand_on(Msg::VfsDone(VfsDone { op, result }));
         self.go_on(cx);
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ops::history::SyncKind;
 use crate::ops::model::{BTRFS, EXT4, POSIX, XFS};
-use crate::ops::record::{Recorder, Synced};
+use crate::ops::record::{Hole, Recorder, Synced};
 use crate::ops::{Budget, Node, Tally};
 
 /// Every state that recovery may see is a member, at every cut, under every model.
@@ -189,4 +189,78 @@ fn a_search_that_is_too_long_is_given_up() {
     assert!(matches!(cuts.at(at).contains(&image), Member::Unknown));
     image.nodes.remove(std::path::Path::new("J"));
     assert!(cuts.at(at).contains(&image).is_witness());
+}
+
+/// A block that holds no bytes is new to who appends to it, whatever the length of the file: the
+/// length waits for the block's place then, and no commit brings it.
+#[test]
+fn an_append_to_a_block_without_bytes_may_be_lost_behind_a_later_name() {
+    let base = Image::new().file("a", vec![0; 100]);
+    let left = base.clone().file("s", "");
+    for (holes, may_be) in
+        [(vec![], false), (vec![Hole { path: "a".into(), block: 0, reserved: true }], true)]
+    {
+        let mut record = Recorder::with_holes(&base, &holes);
+        let a = file(&mut record, b"a");
+        record.write(a, 100, &[b'n'; 100]).unwrap();
+        let s = record.create(Ino::ROOT, b"s");
+        let running = record.sync_called(Synced::File(s, SyncKind::All));
+        record.sync_returned(running, Ok(()));
+        let (at, cuts) = (record.here(), Membership::new(&EXT4, record.history()));
+        assert_eq!(cuts.at(at).contains(&left).is_witness(), may_be);
+        assert!(all_states_are_members(&mut record) > 10);
+    }
+}
+
+/// A truncation that takes back what one transaction made longer takes nothing from the media: what
+/// is written then does not wait for it. One that takes durable bytes is waited for.
+#[test]
+fn a_write_waits_for_a_truncation_only_if_that_takes_something() {
+    let longer = |record: &mut Recorder, durable: bool| {
+        let a = file(record, b"a");
+        record.write(a, 40, &[b'x'; 1000]).unwrap();
+        if durable {
+            let running = record.sync_called(Synced::File(a, SyncKind::All));
+            record.sync_returned(running, Ok(()));
+        }
+        record.set_len(a, 512).unwrap();
+        record.write(a, 0, &[b'n'; 40]).unwrap();
+    };
+    let base = Image::new().file("a", vec![b'o'; 40]);
+    let mut record = Recorder::new(&base);
+    longer(&mut record, false);
+    let (at, cuts) = (record.here(), Membership::new(&EXT4, record.history()));
+    let early = Image::new().file("a", vec![b'n'; 40]);
+    assert!(cuts.at(at).contains(&early).is_witness());
+    assert!(Membership::new(&XFS, record.history()).at(at).contains(&early).refuted().is_some());
+    assert!(all_states_are_members(&mut record) > 10);
+    let mut record = Recorder::new(&base);
+    longer(&mut record, true);
+    let (at, cuts) = (record.here(), Membership::new(&EXT4, record.history()));
+    let torn = [vec![b'n'; 40], vec![b'x'; 472], vec![0; 528]].concat();
+    assert!(cuts.at(at).contains(&Image::new().file("a", torn)).refuted().is_some());
+    assert!(all_states_are_members(&mut record) > 10);
+}
+
+/// What was allocated has its place: where nothing else was written, a rename over another file
+/// brings no length of its own.
+#[test]
+fn a_rename_brings_no_length_of_what_was_allocated() {
+    let base = Image::new().file("a", "").file("b", "old");
+    let left = Image::new().file("b", "").file("s", "");
+    for allocated in [0, 5000] {
+        let mut record = Recorder::new(&base);
+        let a = file(&mut record, b"a");
+        record.write(a, 0, &[b'n'; 8000]).unwrap();
+        if allocated > 0 {
+            record.allocate(a, allocated).unwrap();
+        }
+        record.rename((Ino::ROOT, b"a"), (Ino::ROOT, b"b"));
+        let s = record.create(Ino::ROOT, b"s");
+        let running = record.sync_called(Synced::File(s, SyncKind::All));
+        record.sync_returned(running, Ok(()));
+        let (at, cuts) = (record.here(), Membership::new(&EXT4, record.history()));
+        assert_eq!(cuts.at(at).contains(&left).is_witness(), allocated > 0);
+        assert!(all_states_are_members(&mut record) > 10);
+    }
 }

@@ -41,7 +41,7 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub(super) fn new(model: &Model, history: &'a History) -> Self {
         let first_made = history.base.inodes();
-        let effects = Effects {
+        let mut effects = Effects {
             model: *model,
             list: Vec::new(),
             needs: Vec::new(),
@@ -56,6 +56,11 @@ impl<'a> Builder<'a> {
             first_made,
             targets: BTreeMap::new(),
         };
+        if matches!(model.len, Len::Float(_)) {
+            for (ino, file) in (0..).zip(&mut effects.files) {
+                file.reserved = history.base.reserved(Ino(ino));
+            }
+        }
         Self {
             history,
             effects,
@@ -192,6 +197,7 @@ impl<'a> Builder<'a> {
     fn write(&mut self, at: u32, call: &Call) {
         let What::Write { ino, offset, len, old_len, versions, .. } = &call.what else { return };
         let end = offset + len;
+        self.length_was(*ino, *old_len);
         let (Len::Float(wants) | Len::Chain(wants)) = self.effects.model.len;
         let mut stops = self.stops.of(call.called, *ino, *old_len..end, *offset);
         for at_version in versions.clone() {
@@ -309,7 +315,10 @@ impl<'a> Builder<'a> {
     /// What a rename of this file over another one needs.
     fn replacing(&self, ino: Ino) -> Vec<EffectId> {
         let file = &self.effects.files[ino.index()];
-        let len = file.lens.last().map(|step| step.effect);
+        // What was reserved has its place: where that is all that was written, there is nothing to be
+        // allocated, and so nothing goes down.
+        let all_placed = file.reserved > 0 && file.fresh.is_empty();
+        let len = file.lens.last().filter(|_| !all_placed).map(|step| step.effect);
         match self.effects.model.replace {
             // With InOrder the one chain says it.
             Replace::Nothing | Replace::InOrder => Vec::new(),
@@ -322,9 +331,8 @@ impl<'a> Builder<'a> {
         let file = &self.effects.files[ino.index()];
         let mut needs: Vec<_> =
             file.block(block).last().map(|step| step.effect).into_iter().collect();
-        if self.names_chained() {
-            let cut = file.lens.iter().rev().find(|step| step.cuts && cuts_block(step.len, block));
-            needs.extend(cut.map(|step| step.effect));
+        if self.names_chained() && file.has_cuts {
+            needs.extend(self.needed_cut(ino, block));
         }
         let chained = self.effects.model.names == Names::Everything;
         let is_new = self.is_new(ino, block);
@@ -352,6 +360,27 @@ impl<'a> Builder<'a> {
             let any_of = &mut self.effects.lens_of[any_of];
             if is_first { &mut any_of.any } else { &mut any_of.later }.push(effect);
         }
+    }
+
+    /// The last truncation that what is written to a block now waits for: one that takes bytes of
+    /// it. Where lengths are journalled, a greater length and the truncation may be one transaction:
+    /// then the media never had those bytes, and nothing waits for it.
+    fn needed_cut(&self, ino: Ino, block: u32) -> Option<EffectId> {
+        let file = &self.effects.files[ino.index()];
+        let is_durable = |step: &LenStep| self.effects.list[step.effect as usize].floor != NEVER;
+        let takes = |at: usize| {
+            let (before, len) = (&file.lens[..at], file.lens[at].len);
+            let durable = before.iter().rposition(is_durable);
+            let least = before[durable.unwrap_or(0)..].iter().map(|step| step.len).min();
+            let least = least.into_iter().chain(durable.is_none().then_some(file.first_len)).min();
+            least.is_none_or(|least| least > len)
+        };
+        let journalled = self.effects.model.append == Append::AsName;
+        let mut cuts = (0..file.lens.len()).rev().filter(|at| {
+            let step = file.lens[*at];
+            step.cuts && cuts_block(step.len, block)
+        });
+        cuts.find(|at| !journalled || takes(*at)).map(|at| file.lens[at].effect)
     }
 
     /// The last truncation that took a whole block.
@@ -487,7 +516,16 @@ impl<'a> Builder<'a> {
         self.effects.lens_of[any_of].lens.push(len);
     }
 
+    /// What the length was before its first change.
+    fn length_was(&mut self, ino: Ino, len: u64) {
+        let file = self.file(ino);
+        if file.lens.is_empty() {
+            file.first_len = len;
+        }
+    }
+
     fn set_len(&mut self, call: u32, ino: Ino, old_len: u64, len: u64) {
+        self.length_was(ino, old_len);
         let needs = self.last_len(ino);
         let effect = self.add(call, Kind::SetLen { ino, len }, self.names_chained(), needs);
         self.len_step(ino, LenStep { effect, len, cuts: len < old_len });

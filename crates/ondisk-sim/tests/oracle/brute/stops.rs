@@ -1,6 +1,7 @@
 //! Where a file may stop on the way of a write, beside the ends of the blocks that it writes.
 
 use super::*;
+use ondisk_sim::model::Append;
 
 impl Brute {
     pub(super) fn len_of(&mut self, ino: usize, len: usize, stop: Stop, offset: usize) {
@@ -67,6 +68,20 @@ impl Brute {
         let its =
             |(_, op, i, n): &(usize, usize, usize, usize)| (*i, *n) == (ino, len) && later(*op);
         self.stops_anywhere() && self.allocated.iter().any(its)
+    }
+
+    /// Whether blocks of a file were allocated before an effect, and no others were new.
+    pub(super) fn all_placed(&self, ino: usize, before: usize) -> bool {
+        let is_fresh = |at: usize| match self.made[at].effect {
+            Effect::Data { ino: i, block, .. } => {
+                i == ino
+                    && self.is_new(at)
+                    && !self.is_cut_off(ino, block, at..before)
+                    && !self.is_reserved(ino, block, before)
+            }
+            _ => false,
+        };
+        self.is_reserved(ino, 0, before) && !(0..before).any(is_fresh)
     }
 
     /// Whether a block was allocated before an effect, without being cut off since.

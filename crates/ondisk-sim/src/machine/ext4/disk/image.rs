@@ -14,6 +14,7 @@ use crate::machine::arena::Arena;
 use crate::machine::ids::{BlockId, Ino, Lba};
 use crate::machine::message::Kind;
 use crate::ops::path::name_of;
+use crate::ops::record::Hole;
 use crate::ops::{Image, Node};
 
 /// How many bytes the files of an image may have in all.
@@ -58,6 +59,33 @@ pub fn image(
     }
     names.into_values().for_each(|names| image.join(names));
     Ok(image)
+}
+
+/// The blocks of files that hold no bytes: those below the length that have no place, or one that
+/// is unwritten. A file with several names may stand there under each.
+#[must_use]
+pub fn holes(loaded: &Loaded) -> Vec<Hole> {
+    let mut holes = Vec::new();
+    let mut dirs = vec![(PathBuf::new(), Ino::ROOT)];
+    while let Some((above, dir)) = dirs.pop() {
+        for entry in loaded.dirs.get(&dir).into_iter().flatten().flatten() {
+            let path = above.join(name_of(&entry.name));
+            let Some(inode) = loaded.inode(entry.ino) else { continue };
+            match inode.kind {
+                Kind::Dir => dirs.push((path, entry.ino)),
+                Kind::File => {
+                    let end = u32::try_from(inode.size.div_ceil(BLOCK_LEN)).unwrap_or(u32::MAX);
+                    holes.extend((0..end).filter_map(|block| {
+                        let reserved = inode.extent(block).map(|extent| extent.unwritten);
+                        let reserved = reserved.map_or(Some(false), |is| is.then_some(true))?;
+                        Some(Hole { path: path.clone(), block, reserved })
+                    }));
+                }
+                Kind::Symlink => {}
+            }
+        }
+    }
+    holes
 }
 
 /// The bytes of a file, whose length was found small enough.

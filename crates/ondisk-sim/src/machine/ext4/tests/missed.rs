@@ -152,3 +152,49 @@ fn every_page_that_is_allocated_has_a_place() {
     let extents = &rig.fs.node(ino).unwrap().disk.extents;
     assert_eq!(extents.iter().map(|extent| extent.count).sum::<u32>(), 2);
 }
+
+/// Lets another file's sync commit whatever runs, and gives what a cut leaves of `f` at least.
+fn behind_a_commit(rig: &mut Rig) -> Vec<u8> {
+    let other = rig.create(Ino::ROOT, "other").unwrap();
+    rig.fsync(other).unwrap();
+    rig.image(0).unwrap().bytes("f").unwrap().to_vec()
+}
+
+/// A place that a transaction makes count has its data before, though the file was cut there since.
+#[test]
+fn a_new_page_that_is_cut_is_there_before_its_place_counts() {
+    let options = Ext4Options { delalloc: false, ..Ext4Options::default() };
+    let mut rig = Rig::new(&Image::new(), options, None);
+    let ino = rig.create(Ino::ROOT, "f").unwrap();
+    rig.allocate(ino, 8192).unwrap();
+    rig.fsync(ino).unwrap();
+    rig.write(ino, 4096, &[b'y'; 4100]).unwrap();
+    rig.set_len(ino, 6000).unwrap();
+    let left = behind_a_commit(&mut rig);
+    assert_eq!(left.len(), 6000);
+    assert!(left[4096..].iter().all(|byte| *byte == b'y'));
+}
+
+/// A page that is on its way while its file is cut is waited for.
+#[test]
+fn a_page_that_gets_its_place_for_a_cut_is_there_before_that() {
+    let options = Ext4Options { dioread_lock: true, ..Ext4Options::default() };
+    let mut rig = Rig::new(&Image::new().file("f", vec![b'P'; 700]), options, None);
+    let ino = *rig.files.keys().next().unwrap();
+    rig.write(ino, 5000, &[b'k'; 4100]).unwrap();
+    rig.set_len(ino, 6000).unwrap();
+    let left = behind_a_commit(&mut rig);
+    assert_eq!(left.len(), 6000);
+    assert!(left[5000..].iter().all(|byte| *byte == b'k'));
+}
+
+/// `fallocate` brings the length on the media up to where it reaches, also where programs see a
+/// greater one that waits for its data.
+#[test]
+fn what_is_allocated_below_a_length_that_waits_is_a_length() {
+    let mut rig = fresh();
+    let ino = rig.create(Ino::ROOT, "f").unwrap();
+    rig.write(ino, 0, &[b'x'; 5000]).unwrap();
+    rig.allocate(ino, 700).unwrap();
+    assert_eq!(behind_a_commit(&mut rig), [0; 700]);
+}
