@@ -14,7 +14,7 @@ const JUDGED = 60;
 
 /** A script whose run has about ten thousand events. */
 const LONG = `open log create
-repeat 170 {
+repeat 185 {
   write log "a record of many\\n"
   flush log
   fsync log
