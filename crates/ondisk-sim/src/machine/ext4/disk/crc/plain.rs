@@ -36,7 +36,7 @@ const fn tables() -> [[u32; 256]; 8] {
 }
 
 /// Bytes behind what the seed stands for.
-pub(super) fn sum(seed: u32, bytes: &[u8]) -> u32 {
+pub(in super::super) fn sum(seed: u32, bytes: &[u8]) -> u32 {
     let mut sum = seed;
     let mut eights = bytes.chunks_exact(8);
     for eight in &mut eights {
