@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { drawn, hashOf, launch, press, textOf, visit } from "./browser.mjs";
 import { asksForNothing, complainsOfNothing, stepsBackAreStepsUndone, stepsChangeTheLink } from "./checks.mjs";
+import { leaveField, writeScript } from "./screens.mjs";
 import { hostile, long, markup } from "./timelines.mjs";
 
 let browser;
@@ -50,18 +51,6 @@ async function drop(page, name, content) {
       document.getElementById("stage").dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
     }
   }, [name, base64]);
-}
-
-/** Writes a script and runs it. */
-async function write(page, text) {
-  await press(page, "e");
-  await page.locator("#editor textarea").fill(text);
-  await page.locator("#editor textarea").press("Control+Enter");
-}
-
-/** Out of the text, so that keys step again. */
-function leaveField(page) {
-  return page.evaluate(() => document.activeElement.blur());
 }
 
 /** Waits for the message, and for what it has to say. */
@@ -114,7 +103,7 @@ test("markup in a script stays text", () =>
   during({}, async (one) => {
     const { page } = one;
     const mark = "<img src=x onerror=document.title=1>";
-    await write(page, `open "a${mark}" create\nwrite "a${mark}" "${mark}"\nflush "a${mark}"\nack "${mark}"\n`);
+    await writeScript(page, `open "a${mark}" create\nwrite "a${mark}" "${mark}"\nflush "a${mark}"\nack "${mark}"\n`);
     await page.waitForFunction((mark) => document.getElementById("program").innerText.includes(mark), mark);
     await leaveField(page);
     for (const key of ["End", "c", "Escape", "Home", "a"]) {
@@ -128,7 +117,7 @@ test("markup in a script stays text", () =>
 test("a script that would go on and on is stopped, and that is said", () =>
   during({}, async (one) => {
     const { page } = one;
-    await write(page, 'open log create\nrepeat 30000 { write log "x"; flush log; fsync log }\n');
+    await writeScript(page, 'open log create\nrepeat 30000 { write log "x"; flush log; fsync log }\n');
     await page.waitForFunction(() => Number(document.querySelector("#time input[type=range]").max) > 100_000, null, { timeout: 60_000 });
     await page.waitForFunction(() => /stopped|limit|at most/i.test(document.body.innerText));
     await leaveField(page);
@@ -138,7 +127,7 @@ test("a script that would go on and on is stopped, and that is said", () =>
 test("a script with more steps than can be is refused where it says so", () =>
   during({}, async (one) => {
     const { page } = one;
-    await write(page, "repeat 1000 { repeat 1000 { sync } }\n");
+    await writeScript(page, "repeat 1000 { repeat 1000 { sync } }\n");
     const message = page.locator("#editor-error:visible");
     await message.waitFor();
     assert.match(await message.innerText(), /1000000 steps/);

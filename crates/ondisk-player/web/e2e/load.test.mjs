@@ -6,6 +6,7 @@ import { drawn, hashOf, launch, opened, press, textOf, visit } from "./browser.m
 import {
   asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, hasItsPolicy, pictureOf, stepsBackAreStepsUndone, stepsChangeTheLink,
 } from "./checks.mjs";
+import { leaveField, writeScript } from "./screens.mjs";
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -167,6 +168,36 @@ test("a link opens the same picture in a fresh page", () =>
       assert.equal(await hashOf(fresh.page), await hashOf(page));
       await fresh.close();
     }
+  }));
+
+test("a link holds a script that somebody wrote, and the machine that it ran on", () =>
+  during({}, async ({ page }) => {
+    await writeScript(page, 'open log create\nwrite log "Äpfel & <Birnen> %20 #7"\nflush log\nack "oben" log\n');
+    await page.waitForFunction(() => document.getElementById("program").innerText.includes("Birnen"));
+    await leaveField(page);
+    await press(page, "Home", "a", "x");
+    await drawn(page);
+    const fresh = await visit(browser, { hash: await hashOf(page), reducedMotion: "reduce" });
+    await drawn(fresh.page);
+    assert.equal(await pictureOf(fresh.page), await pictureOf(page));
+    await fresh.close();
+  }));
+
+test("whatever has the focus shows it", () =>
+  during({}, async ({ page }) => {
+    const seen = new Set();
+    for (let i = 0; i < 60; i++) {
+      await press(page, "Tab");
+      const { name, shows } = await page.evaluate(() => {
+        const element = document.activeElement;
+        const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
+        const shows = (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2) || boxShadow !== "none";
+        return { name: `${element.localName}#${element.id}.${element.className} ${element.innerText?.slice(0, 20)}`, shows: shows || element === document.body };
+      });
+      assert.ok(shows, `${name} has the focus and does not show it`);
+      seen.add(name);
+    }
+    assert.ok(seen.size > 20, `${seen.size} places for the focus`);
   }));
 
 test("a link that makes no sense opens the opening scene", async () => {

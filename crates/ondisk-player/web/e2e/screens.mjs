@@ -4,6 +4,18 @@
 
 import { drawn, press } from "./browser.mjs";
 
+/** Writes a script and runs it. */
+export async function writeScript(page, text) {
+  await press(page, "e");
+  await page.locator("#editor textarea").fill(text);
+  await page.locator("#editor textarea").press("Control+Enter");
+}
+
+/** Out of the text, so that keys step again. */
+export function leaveField(page) {
+  return page.evaluate(() => document.activeElement.blur());
+}
+
 /** Goes to the first event that matches, from the beginning on. */
 export async function goTo(page, pattern) {
   await press(page, "Home");
@@ -68,9 +80,7 @@ export async function settled(page) {
 }
 
 async function editorWithAnError(page) {
-  await press(page, "e");
-  await page.locator("#editor textarea").fill("open log create\nwrote log \"A\"\n");
-  await page.locator("#editor textarea").press("Control+Enter");
+  await writeScript(page, 'open log create\nwrote log "A"\n');
   await page.locator("#editor-error:visible").waitFor();
 }
 
