@@ -95,6 +95,18 @@ async function quiz(page) {
   await page.locator("#quiz form").waitFor();
 }
 
+/** Why a block looks as it does. */
+async function why(page) {
+  await midFsync(page);
+  await page.locator("#stage [data-cell]").first().click();
+  await page.locator("#panel-why").waitFor();
+}
+
+async function fileMenu(page) {
+  await page.locator("#files summary").click();
+  await page.locator("#files .menu-panel").waitFor();
+}
+
 /** By name: how to come there. */
 export const SCREENS = {
   "the opening scene": async () => {},
@@ -103,6 +115,8 @@ export const SCREENS = {
   recovery,
   "a lesson": lesson,
   "the editor with an error": editorWithAnError,
+  "why a block looks so": why,
+  "the menu of files": fileMenu,
   "the help": help,
   "a question of check yourself": quiz,
 };
