@@ -88,7 +88,7 @@ mod tests {
         let script = Script::parse(text).unwrap();
         let mut play = Play::new(&script, &Stage::default()).unwrap();
         let (mut torn, mut whole) = (0, 0);
-        while let Some(_) = play.event() {
+        while play.event().is_some() {
             for last in [false, true] {
                 let media = match last {
                     true => play.cut(Death::Cut, &mut Last),
