@@ -1,12 +1,12 @@
-// The time bar: controls, and the whole run as a strip of six lanes with its marks.
+// The time bar: controls, the plug, and the whole run as a strip of six lanes with its marks.
 //
 // Invariant: the strip is drawn once for a run, a width and a theme; a step moves the cursor alone.
 import type { App, Run } from "../app.ts";
 import { SPEEDS } from "../pace.ts";
 import { el, fill, reconcile, say, set, svg } from "./dom.ts";
+import { firstSteps, plugs } from "./layers/plugs.ts";
 import { gathered, paint, type Mark, type Strip } from "./layers/strip.ts";
 import { clock, figures } from "./layers/words.ts";
-
 
 /** So near, in pixels, a click must come to a mark to go to it. */
 const NEAR = 7;
@@ -54,7 +54,7 @@ class Bar {
     this.speed.addEventListener("change", () => app.speed(Number(this.speed.value)));
     this.range.addEventListener("input", () => app.go(Number(this.range.value)));
     this.box.addEventListener("click", (event) => this.clicked(event));
-    fill(root, this.controls(), this.box);
+    fill(root, firstSteps(app), this.controls(), plugs(app), this.box);
   }
 
   private controls(): HTMLElement {
