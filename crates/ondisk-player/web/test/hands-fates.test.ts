@@ -119,11 +119,12 @@ test("recovery goes from the journal to the verdict", () => {
     event: 9, how: "cut", journal: [{ tid: 3, blocks: 1, whole: true }, { tid: 4, blocks: 2, whole: false }],
     files: [{ path: "wal", is: '"a"', bytes: 1 }],
     logs: [{ path: "wal", torn: true, transactions: [{ name: "T1", records: ["a"], committed: true }, { name: "T2", records: [], committed: false }] }],
-    records: [], acks: [{ n: 1, kept: true }, { n: 2, kept: false }], steps: [{ layer: 4, kind: "Replayed", words: "block 7" }, { layer: 4, kind: "Mounted", words: "" }],
+    records: [], acks: [{ n: 1, kept: true }, { n: 2, kept: false }], steps: [{ layer: 4, kind: "Replayed", words: "block 7" }, { layer: 4, kind: "Mounted", words: "" }, { layer: 4, kind: "Odd", words: "" }],
   };
   const ack = { n: 2, text: "paid", task: 0, line: 1, event: 5, files: [], records: [] };
   const told = stages(found, info([], [{ ...ack, n: 1, text: "got" }, ack]));
   assert.deepEqual(told.map(({ kind }) => kind), ["boot", "replayed", "dropped", "moved", "moved", "applied", "left", "left", "file", "kept", "broken"]);
+  assert.deepEqual(told.filter(({ kind }) => kind === "moved").map(({ words }) => words), ["Replayed: block 7.", "The file system is mounted."]);
   assert.match(told.at(-1)?.words ?? "", /Promise broken: “paid”/);
   assert.equal(stages({ ...found, acks: [] }, info([])).at(-1)?.kind, "plain");
 });

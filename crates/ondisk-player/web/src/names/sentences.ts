@@ -50,6 +50,12 @@ const SAYS: Record<string, string> = {
   Kill: "The process is killed. What was in its own buffer is gone.",
 };
 
+/** The sentence for an event that has no words of its own. */
+export function wordless(kind: string): string | undefined {
+  const says = SAYS[kind];
+  return says?.includes("{}") ? undefined : says;
+}
+
 export function sentence(names: Names, tape: Tape, i: number): string {
   const event = tape.event(i);
   if (!event) return i === 0 ? "Nothing has happened yet." : "";

@@ -29,11 +29,11 @@ class Editor {
   private readonly draft: Draft;
   private readonly area = el("textarea", {
     id: "editor-text", class: "editor-text", spellcheck: "false", autocapitalize: "off", autocomplete: "off",
-    wrap: "off", rows: 12, "aria-label": "Text of the program", "aria-describedby": "editor-keys editor-error",
+    wrap: "off", rows: 12, "aria-label": "Text of the program", "aria-describedby": "editor-keys editor-state editor-error",
   });
   private readonly numbers = el("div", { class: "editor-numbers", "aria-hidden": "true" });
   private readonly error = el("p", { id: "editor-error", class: "editor-error", hidden: true });
-  private readonly state = el("p", { class: "hint" });
+  private readonly state = el("p", { id: "editor-state", class: "hint" });
   private readonly unmet = el("ul", { class: "bare unmet" });
   private readonly start = el("button", { type: "button", class: "primary" }, "Run from the start");
   private readonly fork = el("button", { type: "button" }, "Fork from here");
@@ -72,7 +72,11 @@ class Editor {
   private shown(panel: Panel): void {
     const isOpened = panel === "change" && this.panel !== "help";
     this.panel = panel;
-    if (isOpened && isNowhere(document.activeElement)) this.area.focus();
+    if (!isOpened || !isNowhere(document.activeElement)) return;
+    this.area.focus({ preventScroll: true });
+    // First the tabs, then the text: where both have room, both are seen.
+    document.getElementById("tabs")?.scrollIntoView({ block: "nearest" });
+    this.area.scrollIntoView({ block: "nearest" });
   }
 
   private key(event: KeyboardEvent): void {
@@ -124,6 +128,7 @@ class Editor {
     this.renderError(app.state);
     const able = app.canRun && !app.state.busy && draft.text.trim() !== "";
     for (const button of [this.start, this.fork]) set(button, "disabled", !able);
+    set(this.area, "readonly", !app.canRun);
     set(this.back, "disabled", !app.canRun || draft.isOriginal);
     say(this.state, this.told());
     reconcile(
@@ -137,7 +142,7 @@ class Editor {
 
   private told(): string {
     const { app, draft } = this;
-    if (!app.canRun) return app.cannotRun || "Programs cannot be run here.";
+    if (!app.canRun) return `${app.cannotRun || "Programs cannot be run here."} The text can be read and copied.`;
     if (app.state.run !== null && app.state.run.script === null) {
       return draft.text === "" ? "This timeline does not say what ran." : "The script that the timeline was made from: run it, and it can be asked and changed.";
     }

@@ -3,6 +3,7 @@
 // Invariant: the steps come in the order of a real boot: the journal, then the program's own log,
 // then the verdict, which is the last and is always there.
 
+import { wordless } from "../../names/sentences.ts";
 import type { Death, Recovered, RunInfo } from "../../types.ts";
 
 export interface Stage {
@@ -21,11 +22,17 @@ export function stages(recovered: Recovered, info: RunInfo): Stage[] {
   return [
     { kind: "boot", words: STARTS[recovered.how] },
     ...journal(recovered),
-    ...recovered.steps.map(({ kind, words }): Stage => ({ kind: "moved", words: words === "" ? `${kind}.` : `${kind}: ${words}.` })),
+    ...recovered.steps.flatMap(moved),
     ...logs(recovered),
     ...recovered.files.map((file): Stage => ({ kind: "file", words: `${file.path} is ${file.is} (${bytes(file.bytes)}).` })),
     ...verdict(recovered, info),
   ];
+}
+
+/** A step without words is told by its kind, and left out where that says nothing. */
+function moved({ kind, words }: Recovered["steps"][number]): Stage[] {
+  const told = words === "" ? wordless(kind) : `${kind}: ${words}.`;
+  return told === undefined ? [] : [{ kind: "moved", words: told }];
 }
 
 function journal(recovered: Recovered): Stage[] {
