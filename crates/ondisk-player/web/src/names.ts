@@ -107,6 +107,7 @@ class Reading {
       else if (kind === "Ret") this.returned(i);
       else if (kind === "Lookup") this.seen(i, /^in \d+: (\d+)$/);
       else if (kind === "Handle") this.seen(i, /: Create (\d+)$/);
+      else if (kind === "Dirtied") this.dirtied(i);
     }
   }
 
@@ -124,6 +125,14 @@ class Reading {
   private seen(i: number, pattern: RegExp): void {
     const ino = Number(pattern.exec(this.tape.event(i)?.words ?? "")?.[1] ?? 0);
     if (ino > 0) this.found.set(this.tape.op(i), ino);
+  }
+
+  /** Where no name is looked up here (a server does it), the first write through a descriptor tells. */
+  private dirtied(i: number): void {
+    const ino = Number(/^page \d+ of (\d+)/.exec(this.tape.event(i)?.words ?? "")?.[1] ?? 0);
+    const call = this.callOf.get(this.tape.op(i)) ?? 0;
+    const file = this.ofCall.get(call);
+    if (ino > 0 && file !== undefined && !this.inodes.has(ino)) this.name(ino, file, call);
   }
 
   private returned(i: number): void {
@@ -166,6 +175,10 @@ class Reading {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
       this.paths.delete(path);
       this.name(ino, to + path.slice(from.length), i);
+    }
+    if (!this.paths.has(to)) {
+      // What has no inode yet will be named by its descriptors.
+      for (const [slot, path] of this.open) if (path === from) this.open.set(slot, to);
     }
     const ino = this.found.get(this.tape.op(i));
     if (!this.paths.has(to) && ino !== undefined && !this.inodes.has(ino)) this.name(ino, to, i);

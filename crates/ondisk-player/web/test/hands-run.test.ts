@@ -56,6 +56,16 @@ for (const [what, edit] of Object.entries(EDITS)) {
   });
 }
 
+test("over the network a page has its file's name too", () => {
+  const { tape, names } = runs("network_file_system", builtIns.find((own) => own.name === "network_file_system")?.text ?? "");
+  const pages = new Set<string>();
+  for (let i = 1; i <= tape.length; i += 1) {
+    for (const change of tape.changes(i)) if (change.place === "page") pages.add(names.inode(change.of, i));
+  }
+  assert.equal(tape.config["fs"], "nfs");
+  assert.deepEqual([...pages], ["log"]);
+});
+
 test("a script's command says for which machine it was written", () => {
   const by = (name: string) => knobsOf(builtIns.find((own) => own.name === name)?.text ?? "");
   assert.equal(by("lying_drive").drive, "lies");

@@ -52,6 +52,26 @@ test("an inode has the name that it had at that moment", () => {
   assert.equal(names.cell("jbd/2"), "transaction 2 of the journal");
 });
 
+test("where a server looks names up, the first write tells the file, and a rename is followed", () => {
+  const { names } = runTimeline("run", readTape(timeline([
+    call(1, 1, 'openat("log", O_RDWR|O_CREAT)'),
+    ret(2, 1, 'openat("log", O_RDWR|O_CREAT) = 3'),
+    call(3, 2, "write(3, …, 2)"),
+    event(4, "Dirtied", [["page/3/0", "", "D1"]], { op: 2, ver: 1, m: "page 0 of 3" }),
+    ret(5, 2, "write(3, …, 2) = 2"),
+    call(6, 3, 'openat("next", O_RDWR|O_CREAT)'),
+    ret(7, 3, 'openat("next", O_RDWR|O_CREAT) = 4'),
+    call(8, 4, 'rename("next", "last")'),
+    ret(9, 4, 'rename("next", "last") = 0'),
+    call(10, 5, "write(4, …, 2)"),
+    event(11, "Dirtied", [["page/5/0", "", "D2"]], { op: 5, ver: 2, m: "page 0 of 5" }),
+    ret(12, 5, "write(4, …, 2) = 2"),
+  ])));
+  assert.equal(names.inode(3), "log");
+  assert.equal(names.inode(5), "last");
+  assert.equal(names.event(4), "Page 0 of log is dirty: its new bytes are in the page cache, and nowhere else.");
+});
+
 test("a buffer is that of the file that was opened then; a directory has none", () => {
   assert.equal(RUN.names.buffer(1), "new");
   assert.equal(RUN.names.buffer(2), "buffer 2");
