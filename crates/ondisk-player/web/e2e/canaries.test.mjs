@@ -50,17 +50,23 @@ function styles(text) {
   return adds(`<style>${text}</style>`);
 }
 
-/** The fault, the check that has to see it, the words it says it in; how it is visited; what breaks it, before it runs or in its text. */
+/**
+ * The fault, the check that has to see it, the words it says it in; how the page is visited; what
+ * breaks it, before it runs or in its text.
+ */
 const FAULTS = [
-  ["a request that the policy stops", complainsOfNothing, /ondisk\.invalid/, {}, { init: "addEventListener('DOMContentLoaded', () => fetch('https://ondisk.invalid/').catch(() => 0))" }],
+  ["a request that the policy stops", complainsOfNothing, /ondisk\.invalid/, {},
+    { init: "addEventListener('DOMContentLoaded', () => fetch('https://ondisk.invalid/').catch(() => 0))" }],
   ["a request that nothing stops", asksForNothing, /ondisk\.invalid/, {},
     { init: "fetch('https://ondisk.invalid/').catch(() => 0)", edit: [POLICY, ""] }],
   ["an image from elsewhere", asksForNothing, /a\.png/, {},
     { init: adds("<img alt='' src='https://ondisk.invalid/a.png'>"), edit: [POLICY, ""] }],
   ["no policy", hasItsPolicy, /policy/, {}, { edit: [POLICY, ""] }],
   ["a policy that lets scripts from elsewhere in", hasItsPolicy, /https:/, {}, { edit: ["script-src ", "script-src https: "] }],
-  ["an error that nobody catches", complainsOfNothing, /lost its way/, {}, { init: "setTimeout(() => { throw new Error('lost its way') })" }],
-  ["a link that is not changed", stepsChangeTheLink, /left the link/, {}, { init: "history.replaceState = history.pushState = () => {}" }],
+  ["an error that nobody catches", complainsOfNothing, /lost its way/, {},
+    { init: "setTimeout(() => { throw new Error('lost its way') })" }],
+  ["a link that is not changed", stepsChangeTheLink, /left the link/, {},
+    { init: "history.replaceState = history.pushState = () => {}" }],
   ["a step that changes the link later", stepsChangeTheLink, /left the link/, {},
     { init: "const now = history.replaceState.bind(history); history.replaceState = (...all) => { setTimeout(() => now(...all), 300) }" }],
   ["a step back that forgets one cell", (one) => stepsBackAreStepsUndone(one, 40), /no step undone/, STILL,
@@ -72,10 +78,13 @@ const FAULTS = [
   ["a step back that leaves a line of another moment", everyWayToAMomentIsTheSame, /depends on the way/, STILL,
     { init: behind("ArrowLeft", "document.querySelector('#ladder').append('left over')") }],
   ["an image without a name", isAccessible, /image-alt/, {}, { init: adds("<img src='data:,'>") }],
-  ["a button without a name", isAccessible, /button-name/, {}, { init: adds("<button style='min-width:30px;min-height:30px'></button>") }],
-  ["pale words", isAccessible, /color-contrast/, {}, { init: adds("<p style='color:#ccc;background:#fff;position:fixed;top:0;z-index:9'>pale</p>") }],
+  ["a button without a name", isAccessible, /button-name/, {},
+    { init: adds("<button style='min-width:30px;min-height:30px'></button>") }],
+  ["pale words", isAccessible, /color-contrast/, {},
+    { init: adds("<p style='color:#ccc;background:#fff;position:fixed;top:0;z-index:9'>pale</p>") }],
   ["400 pixels of a fixed width", fitsItsWidth, /wide|ends at/, PHONE, { init: styles("#stage{width:400px}") }],
-  ["words that do not break", fitsItsWidth, /wide|ends at/, PHONE, { init: adds(`<p style='white-space:nowrap'>${"word ".repeat(60)}</p>`) }],
+  ["words that do not break", fitsItsWidth, /wide|ends at/, PHONE,
+    { init: adds(`<p style='white-space:nowrap'>${"word ".repeat(60)}</p>`) }],
   ["a target of 16 pixels", hasLargeTargets, /16 × 16/, {},
     { init: adds("<button style='all:unset;width:16px;height:16px' aria-label='small'></button>") }],
   ["motion that nobody wants", standsStill, /moves behind/, STILL,

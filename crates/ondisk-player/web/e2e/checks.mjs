@@ -165,8 +165,11 @@ export async function isAccessible({ page }) {
       const element = document.querySelector(target.at(-1));
       return forced && getComputedStyle(element).forcedColorAdjust !== "none";
     };
+    const message = ({ any, all, none }) => [...any, ...all, ...none][0]?.message ?? "";
     return violations.flatMap(({ id, nodes }) =>
-      nodes.filter((node) => id !== "color-contrast" || !isForced(node)).map((node) => `${id}: ${node.target.join(" ")}: ${node.html.slice(0, 160)} (${node.any[0]?.message ?? node.all[0]?.message ?? node.none[0]?.message ?? ""})`),
+      nodes
+        .filter((node) => id !== "color-contrast" || !isForced(node))
+        .map((node) => `${id}: ${node.target.join(" ")}: ${node.html.slice(0, 160)} (${message(node)})`),
     );
   });
   assert.deepEqual(found, [], "axe finds something");
@@ -204,7 +207,8 @@ export async function fitsItsWidth({ page }) {
 /** All that can be pressed is at least 24 by 24; a link inside a sentence is as high as its line. */
 export async function hasLargeTargets({ page }) {
   const small = await page.evaluate(() => {
-    const pressed = "a[href],button,input,select,textarea,summary,[role=button],[role=tab],[role=slider],[role=radio],[role=option],[role=checkbox],[role=menuitem],[tabindex='0']";
+    const roles = ["button", "tab", "slider", "radio", "option", "checkbox", "menuitem"].map((role) => `[role=${role}]`);
+    const pressed = ["a[href]", "button", "input", "select", "textarea", "summary", "[tabindex='0']", ...roles].join();
     const box = (element) => {
       const rects = [element, ...(element.labels ?? [])].map((part) => part.getBoundingClientRect());
       const label = element.closest("label");
@@ -239,7 +243,8 @@ export async function standsStill({ page }) {
         .getAnimations()
         .filter((animation) => animation.playState === "running")
         .filter((animation) => animation.effect.getComputedTiming().activeDuration > 1)
-        .map((animation) => `${animation.effect.target?.id} ${animation.effect.target?.className} ${animation.animationName ?? animation.transitionProperty}`),
+        .map(({ effect, animationName, transitionProperty }) =>
+          `${effect.target?.id} ${effect.target?.className} ${animationName ?? transitionProperty}`),
     );
     assert.deepEqual(moving, [], `something moves behind ${key}`);
     await drawn(page);

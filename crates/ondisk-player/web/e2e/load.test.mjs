@@ -192,7 +192,8 @@ test("whatever has the focus shows it", () =>
         const element = document.activeElement;
         const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
         const shows = (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2) || boxShadow !== "none";
-        return { name: `${element.localName}#${element.id}.${element.className} ${element.innerText?.slice(0, 20)}`, shows: shows || element === document.body };
+        const name = `${element.localName}#${element.id}.${element.className} ${element.innerText?.slice(0, 20)}`;
+        return { name, shows: shows || element === document.body };
       });
       assert.ok(shows, `${name} has the focus and does not show it`);
       seen.add(name);
