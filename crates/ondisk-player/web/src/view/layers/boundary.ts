@@ -50,6 +50,7 @@ export function draw(place: HTMLElement, scene: Scene): void {
     if (who !== null) say(who, info.tasks.length > 1 ? names.task(call.task) : "");
     const words = element.lastElementChild;
     if (words !== null) say(words, shortened(up ? `${call.words} ${answer}` : call.words, 72));
+    set(element, "title", up ? `${call.words} ${answer}` : call.words);
     set(element, "aria-label", up ? "returned" : "in the kernel");
   });
 }
