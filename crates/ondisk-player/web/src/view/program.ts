@@ -9,6 +9,8 @@ import { clock, FATES, figures } from "./layers/words.ts";
 
 /** So many lines of a text are drawn. */
 const LINES = 2000;
+/** So many notes on a run are shown. */
+const NOTES = 12;
 
 /** What stands beside a line at one moment. */
 interface Beside {
@@ -20,7 +22,7 @@ export function mount(root: HTMLElement, app: App): void {
   const title = el("h2", { class: "part" });
   const lines = el("ol", { class: "lines" });
   const scroll = el("div", { class: "lines-scroll", tabindex: 0, role: "group", "aria-label": "Script" }, lines);
-  const notes = el("ul", { class: "notes" });
+  const notes = el("div", { class: "notes", role: "status" });
   fill(root, title, scroll, notes);
   let drawn: Run | null = null;
   lines.addEventListener("click", (event) => {
@@ -36,8 +38,7 @@ export function mount(root: HTMLElement, app: App): void {
       drawn = run;
       say(title, run.name === "" ? "Program" : run.name);
       writeLines(lines, run);
-      fill(notes, ...run.info.notes.map((note) => el("li", null, el("b", null, "Limit"), ` — ${note}`)));
-      notes.hidden = run.info.notes.length === 0;
+      fill(notes, noted(run.info.notes));
     }
     mark(lines, scroll, app, run);
   };
@@ -46,6 +47,17 @@ export function mount(root: HTMLElement, app: App): void {
   app.on((_, changed) => {
     if (["run", "at", "death", "model", "error"].some((what) => changed.has(what as "run"))) draw();
   });
+}
+
+/** What is to be known of the whole run: where it was stopped, and which calls answered otherwise. */
+function noted(notes: readonly string[]): HTMLElement | null {
+  if (notes.length === 0) return null;
+  const items = notes.slice(0, NOTES).map((note) => {
+    const [, line, words] = /^line (\d+): (.*)$/s.exec(note) ?? [];
+    return el("li", null, el("b", null, line === undefined ? "Limit" : `Line ${line}`), ` — ${words ?? note}`);
+  });
+  const more = notes.length - NOTES;
+  return el("ul", null, ...items, more > 0 ? el("li", null, `… and ${figures(more)} more`) : null);
 }
 
 function writeLines(lines: HTMLElement, run: Run): void {
