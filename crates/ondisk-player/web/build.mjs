@@ -118,19 +118,55 @@ function put(page, mark, text) {
   return parts.join(text);
 }
 
+/** The signs of packed texts: `!` to `~` without `(`, `:` and `<`, so that it can hold no markup and no address. */
+const SIGNS = Array.from({ length: 94 }, (_, n) => String.fromCharCode(33 + n)).filter((sign) => !"(:<".includes(sign));
+
+/** Packs bytes as `src/unpack.ts` reads them. */
+export function pack(bytes) {
+  const packed = gzipSync(bytes, { level: 9, memLevel: 9 });
+  const signs = [];
+  let [held, bits] = [0, 0];
+  const two = () => {
+    const value = held & 8191;
+    signs.push(SIGNS[Math.floor(value / 91)], SIGNS[value % 91]);
+    [held, bits] = [held >>> 13, bits - 13];
+  };
+  for (const byte of packed) {
+    held |= byte << bits;
+    bits += 8;
+    if (bits >= 13) two();
+  }
+  if (bits > 0) two();
+  return `${packed.length} ${signs.join("")}`;
+}
+
+function hashOf(script) {
+  return `'sha256-${createHash("sha256").update(script).digest("base64")}'`;
+}
+
+/** What is packed is seen by no test of the page's text, so it is looked at here. */
+function mustAskForNothing(script, ...styles) {
+  const addresses = script.match(/\b(?:https?|wss?):\/\/[^"'`\s)]*/g) ?? [];
+  const odd = addresses.find((address) => address !== "http://www.w3.org/2000/svg");
+  if (odd !== undefined) throw new Error(`the script names ${odd}`);
+  for (const style of styles) {
+    if (/<\/style/i.test(style) || /url\((?!["']?data:)|@import/i.test(style)) throw new Error("the style asks for something");
+  }
+}
+
 async function page() {
-  const script = await bundle("src/main.ts", "js");
-  const style = await bundle("src/style/main.css", "css");
-  if (/<\/script|<!--/i.test(script)) throw new Error("the script would end its element, or open a comment");
-  if (/<\/style/i.test(style) || /url\((?!["']?data:)|@import/i.test(style)) throw new Error("the style asks for something");
-  const wasm = existsSync(WASM) ? gzipSync(readFileSync(WASM), { level: 9 }).toString("base64") : "";
-  const digest = createHash("sha256").update(script).digest("base64");
+  const [program, loader] = [await bundle("src/main.ts", "js"), await bundle("src/loader.ts", "js")];
+  const [style, bare] = [await bundle("src/style/main.css", "css"), await bundle("src/style/bare.css", "css")];
+  mustAskForNothing(program + loader, style, bare);
+  if (/<\/script|<!--/i.test(loader)) throw new Error("the script would end its element, or open a comment");
   let text = readFileSync(join(WEB, "index.html"), "utf8");
-  text = put(text, "<!--script-hash-->", `'sha256-${digest}'`);
+  text = put(text, "<!--script-hashes-->", `${hashOf(loader)} ${hashOf(program)}`);
   text = put(text, "<!--sources-->", sourcesHash());
-  text = put(text, "<!--style-->", style);
-  text = put(text, "<!--wasm-->", wasm);
-  return put(text, "<!--script-->", script);
+  text = put(text, "<!--bare-style-->", bare);
+  text = put(text, "<!--style-->", pack(style));
+  text = put(text, "<!--program-->", pack(program));
+  text = put(text, "<!--wasm-->", existsSync(WASM) ? pack(readFileSync(WASM)) : "");
+  return put(text, "<!--loader-->", loader);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -3,6 +3,8 @@
 // Invariant: a module that trapped is never asked again. A fresh one takes its place, and runs what
 // the last one ran before it answers for a moment of that run.
 
+import { unpack } from "./unpack.ts";
+
 /** The module broke off. What it was asked has no answer; the next question finds a fresh one. */
 export class Trap extends Error {
   override readonly name = "Trap";
@@ -104,17 +106,12 @@ export function speaking(exports: WebAssembly.Exports): Ask {
 /** Whether the module is there, or why not, in a sentence. */
 export type Opened = { engine: Engine } | { why: string };
 
-/** Unpacks the module that the page holds (gzip, base64). */
+/** The module that the page holds packed. */
 export async function openEngine(packed: string): Promise<Opened> {
   if (packed.trim() === "") return { why: "This page was built without the simulation: it plays timelines." };
   if (typeof WebAssembly !== "object") return { why: "This browser has no WebAssembly: timelines play, scripts do not run." };
-  if (typeof DecompressionStream !== "function") {
-    return { why: "This browser cannot unpack the simulation (it lacks DecompressionStream): timelines play, scripts do not run." };
-  }
   try {
-    const bytes = Uint8Array.from(atob(packed.trim()), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const module = await WebAssembly.compile(await new Response(stream).arrayBuffer());
+    const module = await WebAssembly.compile(await unpack(packed));
     return { engine: new Engine(() => speaking(new WebAssembly.Instance(module).exports)) };
   } catch (error) {
     const what = error instanceof Error ? error.message : String(error);
