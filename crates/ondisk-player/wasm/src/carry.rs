@@ -106,6 +106,7 @@ pub(crate) fn run(knobs: Knobs, limit: u32, text: &str) -> Result<(Present, Stri
         Refused::at((error.place.line, error.place.column), error.problem.to_string())
     })?;
     limits::check(&script)?;
+    limits::check_alive(&script).map_err(|error| cannot_run(&error))?;
     let stage = knobs.caller();
     let mut play = Play::new(&script, &stage).map_err(|error| match error {
         PlayError::Script(error) => cannot_run(&error),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a script that passes needs memory in proportion to [`BYTES`], whatever it calls.
 
-use ondisk_sim::ops::script::{Act, Call, Script, Setup, Step, Value};
+use ondisk_sim::ops::script::{Act, Call, Death, RunError, Script, Setup, Stage, Step, Value};
 
 use crate::request::Refused;
 
@@ -38,6 +38,27 @@ pub(crate) fn check(script: &Script) -> Result<(), Refused> {
     steps(&script.steps, &mut add)?;
     if script.run_bytes() > BYTES {
         return Err(Refused::new(format!("the script writes more than {BYTES} bytes")));
+    }
+    Ok(())
+}
+
+/// Refuses what is called after a machine has died.
+pub(crate) fn check_alive(script: &Script) -> Result<(), RunError> {
+    alive(&script.steps, &mut None)
+}
+
+fn alive(all: &[Step], dead: &mut Option<Death>) -> Result<(), RunError> {
+    for step in all {
+        match (&step.act, *dead) {
+            (Act::Expect { .. }, _) => {}
+            (Act::Repeat { times, steps }, _) => {
+                // What is said of the second time holds of all others.
+                (0..(*times).min(2)).try_for_each(|_| alive(steps, dead))?;
+            }
+            (_, Some(death)) => return Err(RunError::Dead { at: Stage::Step(step.place), death }),
+            (Act::Die(death @ (Death::Crash | Death::Cut)), None) => *dead = Some(*death),
+            _ => {}
+        }
     }
     Ok(())
 }
