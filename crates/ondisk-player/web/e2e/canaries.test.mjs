@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { FILE, launch, visit } from "./browser.mjs";
 import {
-  asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, fitsItsWidth, hasItsPolicy, hasLargeTargets, isAccessible, standsStill,
+  asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, fitsItsWidth, hasItsCursorAtItsThumb, hasItsPolicy, hasLargeTargets, isAccessible, standsStill,
   stepsBackAreStepsUndone, stepsChangeTheLink,
 } from "./checks.mjs";
 
@@ -87,6 +87,7 @@ const FAULTS = [
     { init: adds(`<p style='white-space:nowrap'>${"word ".repeat(60)}</p>`) }],
   ["a target of 16 pixels", hasLargeTargets, /16 × 16/, {},
     { init: adds("<button style='all:unset;width:16px;height:16px' aria-label='small'></button>") }],
+  ["a cursor beside its thumb", hasItsCursorAtItsThumb, /the cursor is at/, {}, { init: styles("#time .cursor{margin-left:9px}") }],
   ["motion that nobody wants", standsStill, /moves behind/, STILL,
     { init: styles("@keyframes on{to{opacity:.5}} #stage{animation:on 2s infinite!important}") }],
 ];

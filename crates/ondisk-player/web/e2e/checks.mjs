@@ -234,6 +234,19 @@ export async function hasLargeTargets({ page }) {
   assert.deepEqual(small, [], "a target is too small");
 }
 
+/** The line over the strip stands where the slider's thumb does. */
+export async function hasItsCursorAtItsThumb({ page }) {
+  const [cursor, thumb] = await page.evaluate(() => {
+    const range = document.querySelector("#time input[type=range]");
+    const { left, width } = range.getBoundingClientRect();
+    // What is left free for the thumb at both ends.
+    const inset = 12;
+    const line = document.querySelector("#time .cursor").getBoundingClientRect();
+    return [line.left + line.width / 2, left + inset + ((width - 2 * inset) * Number(range.value)) / Number(range.max)];
+  });
+  assert.ok(Math.abs(cursor - thumb) < 3, `the cursor is at ${cursor}, the thumb at ${thumb}`);
+}
+
 /** Where motion is unwanted, nothing moves behind a step. */
 export async function standsStill({ page }) {
   for (const key of ["ArrowRight", "ArrowRight", "c", "Escape"]) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { drawn, hashOf, launch, opened, press, textOf, visit } from "./browser.mjs";
 import {
-  asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, hasItsPolicy, pictureOf, stepsBackAreStepsUndone, stepsChangeTheLink,
+  asksForNothing, complainsOfNothing, everyWayToAMomentIsTheSame, hasItsCursorAtItsThumb, hasItsPolicy, pictureOf, stepsBackAreStepsUndone, stepsChangeTheLink,
 } from "./checks.mjs";
 import { leaveField, writeScript } from "./screens.mjs";
 
@@ -127,6 +127,16 @@ for (const link of LINKS) {
       t.diagnostic(`${seen.different} pictures of ${seen.events} events`);
     }));
 }
+
+test("the cursor stands where the slider's thumb does, alive and dead", () =>
+  during({}, async ({ page }) => {
+    for (const keys of [["End", "ArrowLeft"], ["c"], ["3"], ["Escape"], ["Home", "a"]]) {
+      await press(page, ...keys);
+      await drawn(page);
+      await drawn(page);
+      await hasItsCursorAtItsThumb({ page });
+    }
+  }));
 
 test("the slider steps by its own keys, one event each", () =>
   during({}, async ({ page }) => {
