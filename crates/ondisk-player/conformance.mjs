@@ -5,7 +5,8 @@
 //
 // The last line says what was compared: {"scripts":N,"cuts":M,"differences":0}. Exits 1 where the two
 // differ, with the script, its seed and the event. `--canary` changes one answer of the native build,
-// which has to be noticed; `--module FILE` takes another module.
+// which has to be noticed; `--module FILE` takes another module, `--native FILE` a native build that
+// is there.
 //
 // Invariant: an answer that is not compared is not counted.
 import { spawn } from "node:child_process";
@@ -15,14 +16,14 @@ import { fileURLToPath } from "node:url";
 import path from "node:path";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const words = { seed: "1", count: "10", module: path.join(here, "dist/ondisk.wasm") };
+const words = { seed: "1", count: "10", module: path.join(here, "dist/ondisk.wasm"), native: "" };
 const options = process.argv.slice(2);
 const canary = options.includes("--canary");
 const rest = options.filter((option) => option !== "--canary");
 for (let at = 0; at < rest.length; at += 2) {
   const name = rest[at].slice(2);
   if (!rest[at].startsWith("--") || !(name in words) || rest[at + 1] === undefined) {
-    console.error("usage: conformance.mjs [--seed N] [--count N] [--module FILE] [--canary]");
+    console.error("usage: conformance.mjs [--seed N] [--count N] [--module FILE] [--native FILE] [--canary]");
     process.exit(2);
   }
   words[name] = rest[at + 1];
@@ -73,7 +74,8 @@ function compare(seed, run, request, native, ask) {
 }
 
 const cargo = ["run", "--quiet", "--package", "ondisk-player-wasm", "--example", "conform", "--"];
-const native = spawn("cargo", [...cargo, "--seed", words.seed, "--count", words.count, ...(canary ? ["--canary"] : [])], {
+const [program, ...before] = words.native === "" ? ["cargo", ...cargo] : [words.native];
+const native = spawn(program, [...before, "--seed", words.seed, "--count", words.count, ...(canary ? ["--canary"] : [])], {
   cwd: here,
   stdio: ["ignore", "pipe", "inherit"],
 });
