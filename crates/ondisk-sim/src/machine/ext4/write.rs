@@ -223,7 +223,15 @@ impl Ext4 {
                 node.size = node.size.max(size);
             }
             if journalled {
-                self.journal_pages(cx, Ended { op, ino, size, pages, from: 0 });
+                let ended = Ended { op, ino, size, pages, from: 0 };
+                let is_rest = |(_, work): &(_, Work)| matches!(work, Work::Journal(_));
+                match self.waiting.iter().rposition(is_rest) {
+                    // Pages of an earlier write wait for the next transaction: these come behind them.
+                    Some(last) => {
+                        self.waiting.insert(last + 1, (cx.reason(), Work::Journal(ended)));
+                    }
+                    None => self.journal_pages(cx, ended),
+                }
             }
         }
         if handle {

@@ -240,6 +240,9 @@ impl PageCache {
         let job = self.jobs.remove(at);
         if let What::SetLen { len } = job.what {
             self.length_done(job.ino, (job.old, len), result.is_ok());
+            if result.is_ok() && len < job.old {
+                self.zero_tail(cx, job.ino, op);
+            }
         }
         let file = self.file(job.ino);
         file.busy = file.busy.saturating_sub(1);

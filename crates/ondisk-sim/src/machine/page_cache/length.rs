@@ -29,7 +29,7 @@ impl PageCache {
             return Step::Wait;
         }
         if shrinks {
-            self.shrink(cx, job, len);
+            self.shrink(job, len);
             return Step::On;
         }
         if last.is_some() && self.clear_tail(cx, job) {
@@ -38,8 +38,9 @@ impl PageCache {
         self.length_below(cx, job)
     }
 
-    /// Pages behind the new end go, and the bytes behind it in the last.
-    fn shrink(&mut self, cx: &mut Cx, job: &mut Job, len: u64) {
+    /// Pages behind the new end go; the bytes behind it in the last do when the file system knows of
+    /// the new end (`ext4_setattr`): else they could be written as zeros under the old length.
+    fn shrink(&mut self, job: &mut Job, len: u64) {
         let (ino, rest) = (job.ino, offset_of(len));
         let file = self.file(ino);
         let (size, stale) = (file.size, file.tail == Tail::Stale);
@@ -51,13 +52,12 @@ impl PageCache {
             if moving || same && stale {
                 file.tail = Tail::Stale;
             }
-            self.zero_tail(cx, ino, job.op);
         }
         self.begin_settling(job, if rest == 0 { last } else { last + 1 });
     }
 
     /// The bytes behind the end of the last page become zeros, in memory.
-    fn zero_tail(&mut self, cx: &mut Cx, ino: Ino, op: OpId) {
+    pub(super) fn zero_tail(&mut self, cx: &mut Cx, ino: Ino, op: OpId) {
         const ZEROS: [u8; BLOCK] = [0; BLOCK];
         let file = self.file(ino);
         let (page, rest) = (page_of(file.size), offset_of(file.size));
