@@ -63,7 +63,7 @@ fn what_the_machine_leaves_the_models_allow() {
 }
 
 /// Cases that were outside once, made small: the number of the machine, and the lives on it.
-const ONCE_OUTSIDE: [(u64, &[&str]); 6] = [
+const ONCE_OUTSIDE: [(u64, &[&str]); 8] = [
     // An append to a block that has its place, where nobody ever wrote.
     (
         13687,
@@ -167,6 +167,39 @@ const ONCE_OUTSIDE: [(u64, &[&str]); 6] = [
              @A open b create dsync; pwrite b \"w\"*4000 @4096\n\
              @B fsyncdir .\n\
              @B open a create; write a \"H\"*4096; flush a; fsync a; rename a d/a\n\
+             "],
+    ),
+    // Zeros behind a new end, written before anybody but the page cache knows of that end.
+    (
+        42893,
+        &["\
+             durable { mkdir d; a = \"O\"*1; b = \"P\"*100; c = \"T\"*4096 }\n\
+             @B write b \"e\"*10000\n\
+             @C fdatasync d/a\n\
+             @C mkdir d/f\n\
+             @C rename b a\n\
+             @A wait 5ms\n\
+             @B fsyncdir d\n\
+             @B sync\n\
+             @A open d/a create; write d/a \"u\"*40; flush d/a\n\
+             @A setlen a 4095\n\
+             "],
+    ),
+    // A write waits for the next transaction, and a later one does not.
+    (
+        56905,
+        &["\
+             durable { mkdir d; mkdir e; d/b = \"R\"*4100 }\n\
+             @C pwrite d/a \"a\"*4000 @12288\n\
+             @A open d/a create; write d/a \"b\"*4096; flush d/a\n\
+             @A wait 1us\n\
+             @C pwrite d/a \"e\"*40 @4095\n\
+             @B open c create; write c \"f\"*1; flush c\n\
+             @B write c \"g\"*100; flush c\n\
+             @B open c create sync; pwrite c \"i\"*40000 @512\n\
+             @C rename d/f e/f\n\
+             @A open a create sync; pwrite a \"m\"*40000 @1\n\
+             @C open e/a create append; write e/a \"t\"*100; flush e/a\n\
              "],
     ),
 ];

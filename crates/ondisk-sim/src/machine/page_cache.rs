@@ -226,7 +226,12 @@ impl Stage {
     const fn waits_for_pages(self) -> bool {
         matches!(
             self,
-            Self::Reading | Self::Clearing | Self::Settling | Self::Paused | Self::Writing
+            Self::Reading
+                | Self::Clearing
+                | Self::Settling
+                | Self::Settled
+                | Self::Paused
+                | Self::Writing
         )
     }
 }

@@ -36,6 +36,8 @@ pub(super) enum Stage {
     Begun,
     /// Pages that are on their way and must not be any more.
     Settling,
+    /// The same, when their file is shorter already.
+    Settled,
     /// That less is dirty, or that an instant comes.
     Paused,
     /// Pages that are written.
@@ -115,7 +117,7 @@ impl PageCache {
         match job.what {
             What::Fsync { .. } => self.begin_sync(cx, job),
             What::SyncAll => self.begin_sync(cx, job),
-            What::Drop => self.begin_settling(job, 0),
+            What::Drop => self.begin_settling(job),
             _ => job.stage = Stage::Reading,
         }
     }
@@ -164,6 +166,7 @@ impl PageCache {
             Stage::Clearing if !job.is_written() => Step::Wait,
             Stage::Clearing => self.cleared(cx, job),
             Stage::Settling => self.settling(cx, job),
+            Stage::Settled => self.settled(cx, job),
             Stage::Paused => self.paused(cx, job),
             Stage::Writing if !job.is_written() => Step::Wait,
             Stage::Writing => self.all_written(cx, job),
@@ -237,12 +240,11 @@ impl PageCache {
     /// The file system did its part of a job.
     pub(super) fn below(&mut self, cx: &mut Cx, op: OpId, result: Result<(), Errno>) {
         let Some(at) = self.jobs.iter().position(|job| job.op == op) else { return };
-        let job = self.jobs.remove(at);
-        if let What::SetLen { len } = job.what {
-            self.length_done(job.ino, (job.old, len), result.is_ok());
-            if result.is_ok() && len < job.old {
-                self.zero_tail(cx, job.ino, op);
-            }
+        let mut job = self.jobs.remove(at);
+        if let What::SetLen { len } = job.what
+            && !self.length_done(cx, &mut job, len, result.is_ok())
+        {
+            return self.carry_on(cx, job);
         }
         let file = self.file(job.ino);
         file.busy = file.busy.saturating_sub(1);
@@ -251,9 +253,12 @@ impl PageCache {
             Some(errno) => Err(errno),
             None => result,
         };
-        let result = result.map(|()| Done::Ok);
-        // Before what the file system did after this: the VFS learns of changes in their order.
-        cx.hand_on(Msg::VfsDone(VfsDone { op, result }));
+        self.told(cx, op, result);
         self.go_on(cx);
+    }
+
+    /// Answers before what the file system did after this: the VFS learns of changes in their order.
+    pub(super) fn told(&mut self, cx: &mut Cx, op: OpId, result: Result<(), Errno>) {
+        cx.hand_on(Msg::VfsDone(VfsDone { op, result: result.map(|()| Done::Ok) }));
     }
 }

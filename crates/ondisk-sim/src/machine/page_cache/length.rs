@@ -38,26 +38,36 @@ impl PageCache {
         self.length_below(cx, job)
     }
 
-    /// Pages behind the new end go; the bytes behind it in the last do when the file system knows of
-    /// the new end (`ext4_setattr`): else they could be written as zeros under the old length.
+    /// Pages behind the new end are to be on no way; they stay until the file system knows of that
+    /// end (`ext4_setattr`): else a commit that waits for them would miss them.
     fn shrink(&mut self, job: &mut Job, len: u64) {
-        let (ino, rest) = (job.ino, offset_of(len));
+        let behind = page_of(len) + u32::from(offset_of(len) != 0);
+        (job.old, job.first, job.stage) = (self.file(job.ino).size, behind, Stage::Settling);
+    }
+
+    /// The file system knows of the new end: pages behind it go, and the bytes behind it in the last.
+    fn shrunk(&mut self, cx: &mut Cx, job: &Job, len: u64) {
+        let (ino, last, rest) = (job.ino, page_of(len), offset_of(len));
         let file = self.file(ino);
-        let (size, stale) = (file.size, file.tail == Tail::Stale);
-        let last = page_of(len);
-        let same = page_of(size) == last && offset_of(size) != 0;
-        (job.old, file.size, file.tail) = (size, len, Tail::Clear);
-        if rest != 0 {
-            let moving = !matches!(file.state(last), State::Clean | State::Absent);
-            if moving || same && stale {
-                file.tail = Tail::Stale;
-            }
+        let stale = file.tail == Tail::Stale && page_of(job.old) == last;
+        let moving = !matches!(file.state(last), State::Clean | State::Absent);
+        (file.size, file.tail) = (len, Tail::Clear);
+        self.cut(ino, job.first);
+        if rest == 0 {
+            return;
         }
-        self.begin_settling(job, if rest == 0 { last } else { last + 1 });
+        if moving {
+            // What is on its way may have come too late to be written.
+            self.soil(cx, ino, last);
+        }
+        if moving || stale && offset_of(job.old) != 0 {
+            self.file(ino).tail = Tail::Stale;
+        }
+        self.zero_tail(cx, ino, job.op);
     }
 
     /// The bytes behind the end of the last page become zeros, in memory.
-    pub(super) fn zero_tail(&mut self, cx: &mut Cx, ino: Ino, op: OpId) {
+    fn zero_tail(&mut self, cx: &mut Cx, ino: Ino, op: OpId) {
         const ZEROS: [u8; BLOCK] = [0; BLOCK];
         let file = self.file(ino);
         let (page, rest) = (page_of(file.size), offset_of(file.size));
@@ -150,23 +160,26 @@ impl PageCache {
         }
     }
 
-    /// The file system changed a length, or did not.
-    pub(super) fn length_done(&mut self, ino: Ino, (old, len): (u64, u64), done: bool) {
-        let file = self.file(ino);
-        match done {
-            true if len > file.size => (file.size, file.tail) = (len, Tail::Clear),
-            true => {}
-            // What was cut off in memory is read again.
-            false => (file.size, file.tail) = (old, Tail::Unknown),
+    /// The file system changed a length, or did not; whether that is all.
+    pub(super) fn length_done(&mut self, cx: &mut Cx, job: &mut Job, len: u64, done: bool) -> bool {
+        if done && len < job.old {
+            self.shrunk(cx, job, len);
+            job.stage = Stage::Settled;
+            return self.file(job.ino).is_settled(job.first, u32::MAX);
         }
+        let file = self.file(job.ino);
+        if done && len > file.size {
+            (file.size, file.tail) = (len, Tail::Clear);
+        }
+        true
     }
 
     // Pages that go.
 
-    /// Pages from one on are forgotten, once they are on no way.
-    pub(super) fn begin_settling(&mut self, job: &mut Job, first: u32) {
-        (job.first, job.stage) = (first, Stage::Settling);
-        self.cut(job.ino, first);
+    /// Pages of a file that nobody has are forgotten, once they are on no way.
+    pub(super) fn begin_settling(&mut self, job: &mut Job) {
+        (job.first, job.stage) = (0, Stage::Settling);
+        self.cut(job.ino, 0);
     }
 
     fn cut(&mut self, ino: Ino, first: u32) {
@@ -179,11 +192,10 @@ impl PageCache {
     }
 
     pub(super) fn settling(&mut self, cx: &mut Cx, job: &mut Job) -> Step {
-        let (ino, first) = (job.ino, job.first);
-        if !self.file(ino).is_settled(first, u32::MAX) {
+        let ino = job.ino;
+        if !self.file(ino).is_settled(job.first, u32::MAX) {
             return Step::Wait;
         }
-        self.cut(ino, first);
         if let What::SetLen { len } = job.what {
             let (op, task, old) = (job.op, job.task, job.old);
             cx.send(Msg::Fs(FsReq::SetLen { op, task, ino, old, len }));
@@ -192,6 +204,16 @@ impl PageCache {
         }
         self.file(ino).reset();
         cx.send(Msg::Fs(FsReq::Free { ino }));
+        Step::End
+    }
+
+    /// Pages that were sent in the instant of a cut came back.
+    pub(super) fn settled(&mut self, cx: &mut Cx, job: &Job) -> Step {
+        if !self.file(job.ino).is_settled(job.first, u32::MAX) {
+            return Step::Wait;
+        }
+        self.cut(job.ino, job.first);
+        self.told(cx, job.op, Ok(()));
         Step::End
     }
 }

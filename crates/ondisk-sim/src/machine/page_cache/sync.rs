@@ -174,17 +174,6 @@ impl PageCache {
 
     /// All pages of a sync are written, or failed: now the file system's part.
     pub(super) fn all_written(&mut self, cx: &mut Cx, job: &mut Job) -> Step {
-        // A cut that is under way has taken pages that this was to write: the file system is told of
-        // it first, so that they are durable or gone.
-        let everything = matches!(job.what, What::SyncAll);
-        let is_cut = |other: &Job| {
-            matches!(other.what, What::SetLen { .. })
-                && matches!(other.stage, Stage::Settling | Stage::Below)
-                && (everything || other.ino == job.ino)
-        };
-        if self.jobs.iter().any(is_cut) {
-            return Step::Wait;
-        }
         let (op, task, ino) = (job.op, job.task, job.ino);
         let kind = match job.what {
             What::SyncAll => {
