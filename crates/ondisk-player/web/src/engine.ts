@@ -94,8 +94,10 @@ export function speaking(exports: WebAssembly.Exports): Ask {
   return (request) => {
     const bytes = encoder.encode(request);
     const at = alloc(bytes.length) >>> 0;
+    if (at === 0) throw new Error("it has no memory for the question");
     new Uint8Array(memory.buffer, at, bytes.length).set(bytes);
     const answer = ask(at, bytes.length) >>> 0;
+    if (answer === 0) throw new Error("it has no memory for the answer");
     const length = new DataView(memory.buffer).getUint32(answer, true);
     const text = decoder.decode(new Uint8Array(memory.buffer, answer + 4, length));
     free(answer, 4 + length);

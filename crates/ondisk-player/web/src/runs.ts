@@ -105,7 +105,10 @@ function infoOf(tape: Tape): RunInfo {
   return info;
 }
 
-/** The answers about one run, each asked once. */
+/** So many answers about a run are kept. */
+const KEPT = 200;
+
+/** The answers about one run, of which the last are asked once. */
 export class Answers {
   private readonly kept = new Map<string, Judged | Recovered | null>();
 
@@ -130,6 +133,8 @@ export class Answers {
     const answer = this.engine.about(question);
     const parsed = answer === null ? null : (JSON.parse(answer) as T & { ok: boolean });
     const fine = parsed?.ok === true ? parsed : null;
+    // Of a walk through a death the last answers are kept.
+    if (this.kept.size >= KEPT) this.kept.delete(this.kept.keys().next().value ?? "");
     this.kept.set(question, fine);
     return fine;
   }

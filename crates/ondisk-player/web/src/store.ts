@@ -36,6 +36,8 @@ export interface Given {
 
 /** A moment of a source. */
 type Rest = Omit<Moment, "source" | "knobs">;
+/** Where to be in a run that is still to be made. Without a lesson: in the one that is open then. */
+type Going = Omit<Rest, "lesson"> & Partial<Pick<Rest, "lesson">>;
 
 /** Whether Back goes over it. */
 type Entry = "push" | "replace";
@@ -201,7 +203,7 @@ class Store implements App {
   }
 
   async load(source: Source, knobs: Partial<Knobs> = {}, at = 0): Promise<void> {
-    await this.run(source, knobsFrom(knobs), { at, death: null, model: "", lesson: this.state.moment.lesson }, "push");
+    await this.run(source, knobsFrom(knobs), { at, death: null, model: "" }, "push");
   }
 
   async restore(moment: Moment): Promise<void> {
@@ -217,25 +219,28 @@ class Store implements App {
   async change(knobs: Partial<Knobs>): Promise<void> {
     const { run, moment } = this.state;
     if (moment.source.kind === "timeline") return this.complain("A timeline cannot be run again. Open its script to change it.");
-    const { lesson, model } = moment;
+    const { model } = moment;
     const place = run ? placeOf(run, moment.at) : null;
-    await this.run(moment.source, knobsFrom(knobs, moment.knobs), { at: 0, death: null, model, lesson }, "replace", place);
+    await this.run(moment.source, knobsFrom(knobs, moment.knobs), { at: 0, death: null, model }, "replace", place);
   }
 
-  private async run(source: Source, knobs: Knobs, rest: Rest, entry: Entry, place: Place | null = null): Promise<void> {
+  private async run(source: Source, knobs: Knobs, rest: Going, entry: Entry, place: Place | null = null): Promise<void> {
     this.pause();
     this.turn += 1;
     const turn = this.turn;
     this.set({ busy: true }, "busy");
-    const packed = await packSource(source);
-    await this.given.host.breath();
-    if (turn !== this.turn) return;
+    let packed = "";
     try {
+      packed = await packSource(source);
+      await this.given.host.breath();
+      if (turn !== this.turn) return;
       const made = this.make(source, knobs);
       if ("run" in made) this.enter(source, packed, made.run, { ...rest, at: place ? atOf(made.run, place) : rest.at }, entry);
       else this.fail(source, packed, made.error, knobs);
     } catch (error) {
+      if (turn !== this.turn) return;
       this.showText(source, packed, knobs);
+      this.set({ error: null }, "error");
       this.complain(sentenceOf(error));
     }
     this.set({ busy: false }, "busy");
@@ -258,9 +263,10 @@ class Store implements App {
     return this.builtIns.find((own) => own.name === source.name)?.text ?? "";
   }
 
-  private enter(source: Source, packed: string, run: Run, rest: Rest, entry: Entry): void {
+  private enter(source: Source, packed: string, run: Run, rest: Going, entry: Entry): void {
     const isNew = entry === "push" && packed !== this.packed && this.state.run !== null;
-    const moment: Moment = { ...rest, source, knobs: run.knobs, at: Math.min(rest.at, run.tape.length) };
+    const { lesson } = this.state.moment;
+    const moment: Moment = { lesson, ...rest, source, knobs: run.knobs, at: Math.min(rest.at, run.tape.length) };
     this.packed = packed;
     this.answers = typeof this.given.engine === "string" ? null : new Answers(this.given.engine, run);
     this.given.host.address(write(moment, packed), isNew ? "push" : "now");

@@ -239,6 +239,18 @@ test("what an earlier load brings is dropped", async () => {
   assert.equal(app.state.busy, false);
 });
 
+test("a lesson that is left while its run is made stays left", async () => {
+  const { app, host } = await started();
+  app.lesson({ id: "rename", step: 2 });
+  const breaths: (() => void)[] = (host.breaths = []);
+  const load = app.load({ kind: "built-in", name: "fsync" });
+  while (breaths.length < 1) await Promise.resolve();
+  app.lesson(null);
+  breaths[0]?.();
+  await load;
+  assert.equal(app.state.moment.lesson, null);
+});
+
 test("a listener that fails takes no other with it", async (t) => {
   const { app } = await started();
   t.mock.method(console, "error", () => undefined);

@@ -145,7 +145,7 @@ ack "page is b, synced"
       ],
     },
     {
-      text: "The block is on its way to the drive. To the drive it is eight sectors of 512 bytes, and all that one can rely on is that a sector stays whole.",
+      text: "The block is on its way to the drive. To the drive it is eight sectors of 512 bytes, and all that stores count on, though nobody promises it, is that a sector stays whole.",
       when: event("Dispatched", "write"),
       look: 5,
       figures: { torn: example("page", WHOLE, "ext4") },

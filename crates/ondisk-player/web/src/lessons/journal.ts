@@ -122,7 +122,7 @@ ack "b" b
       },
     },
     {
-      text: "Mounted with `dioread_lock`, ext4 never shows a length without its data: full length and zeros are out. The file may still be empty.",
+      text: "Mounted with `dioread_lock`, ext4 never shows a block that is new before its data: for `a`, full length and zeros are out. The file may still be empty.",
       when: said("b"),
       look: 4,
       run: { knobs: { mount: "dioread_lock" } },

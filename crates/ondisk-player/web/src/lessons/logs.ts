@@ -41,7 +41,7 @@ pwrite accounts "alice 5  bob 5" @0
       ],
     },
     {
-      text: "One sync for all of it. While the FLUSH is under way it is open whether the log's block is on stable media. Recovery decides by the marker: with COMMIT all is applied, without it nothing.",
+      text: "One sync for all of it. While the FLUSH is under way it is open whether the log's block is on stable media. Recovery decides by the marker. Here one sector holds all three; a log that spans more puts a checksum into its marker.",
       when: event("FlushStart"),
       look: 6,
       claims: [

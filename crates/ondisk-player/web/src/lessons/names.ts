@@ -56,7 +56,7 @@ ack "record 1 is stored"
         { ask: lost({ ack: "record 1 is stored" }, "cut", "btrfs"), is: "never" },
       ],
       predict: {
-        question: "The model posix allows all that the standard leaves open. May a cut take the record there?",
+        question: "The model posix is the weakest world that a careful program defends against. May a cut take the record there?",
         ask: lost({ ack: "record 1 is stored" }, "cut", "posix"),
         options: LOST,
         show: { die: "cut", by: "posix" },
@@ -287,7 +287,7 @@ ack "g is stored" g
       },
     },
     {
-      text: "With `fsync` in its place the journal commits, and `g` is there on ext4, xfs and btrfs. The standard asks for the directory here too.",
+      text: "With `fsync` in its place the journal commits, and `g` is there on ext4, xfs and btrfs. The model posix asks for the directory here too.",
       when: said("g is stored"),
       look: 4,
       run: {

@@ -105,7 +105,7 @@ export const QUESTIONS: readonly Question[] = [
   {
     kind: "single",
     id: "new-name",
-    question: "`fsync` of a new file returned. Its directory was not synced. May the file be missing, as far as POSIX goes?",
+    question: "`fsync` of a new file returned. Its directory was not synced. May the file be missing, under the model posix?",
     lesson: "new-file",
     script: newFile.script,
     when: said("record 1 is stored"),
@@ -213,7 +213,7 @@ export const QUESTIONS: readonly Question[] = [
     options: YES_NO,
     show: { die: "cut", by: "ext4" },
     figures: { torn: example("page", WHOLE, "ext4") },
-    then: "It may be {torn}. All that one can rely on is that a sector of 512 bytes stays whole.",
+    then: "It may be {torn}. All that stores count on, though nobody promises it, is that a sector of 512 bytes stays whole.",
     claims: [{ ask: other("page", WHOLE, "ext4:journal"), is: "no" }],
   },
   {

@@ -128,7 +128,7 @@ function truths(): HTMLElement {
     el("p", null,
       "This page plays the simulator that the command ondisk sim runs: the same code, in this file. Nothing is asked of a network. For ext4, a RAM disk and a network file system a machine of six layers moves, from the program's buffer to the flash; what it leaves is mounted as a real disk would be, from its bytes alone."),
     el("p", null,
-      "Beside the machine stand models: for each file system the set of all that a death may leave, as it promises, widened by what a Linux 6.18 kernel was seen to leave. A machine shows one way; a model all. From the strongest to the weakest:"),
+      "Beside the machine stand models: for each file system the set of all that a death may leave, as it promises, widened by what a Linux 6.18 kernel was seen to leave. A machine shows one way; a model all. The mounts of ext4 stand from the strongest to the weakest, xfs and btrfs beside them; posix allows all that these allow:"),
     table(["Model", "What it stands for"], MODELS.map(({ name, is }) => [name, is])),
   );
 }

@@ -142,7 +142,7 @@ class Lessons {
       const { script, knobs } = setupOf(lesson, step);
       await this.app.load({ kind: "script", name: lesson.title, text: script }, knobs);
     }
-    if (this.going !== key) return;
+    if (this.going !== key || this.app.state.moment.lesson?.id !== lesson.id) return;
     const run = this.app.state.run;
     const moment = run && find(step.when, run);
     if (moment !== null) this.app.go(moment);

@@ -69,7 +69,7 @@ export const DATA_MODES: readonly Choice[] = [
 ];
 
 export const SWITCHES: readonly Choice[] = [
-  { value: "dioread_lock", is: "dioread_lock: a new length waits for its bytes" },
+  { value: "dioread_lock", is: "dioread_lock: the length of a new block waits for its bytes" },
   { value: "nodelalloc", is: "nodelalloc: a block has its place with the write" },
 ];
 
