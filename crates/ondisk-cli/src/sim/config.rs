@@ -1,15 +1,15 @@
 //! The machine that a script runs on, as options say it, and the moment at which it dies.
 //!
-//! Invariant: each word is one of a stated list, and what the words mean together is decided here:
-//! the model that speaks for a file system is picked nowhere else.
+//! Invariant: each word is one of a stated list; what they mean together is the simulation's to say
+//! ([`Knobs`]).
 
 use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use ondisk_sim::Model;
-use ondisk_sim::machine::config::{self as parts, DataMode, DriveCache, Ext4Options, FlushIs};
-use ondisk_sim::machine::{self, play::Stage};
+use ondisk_sim::machine::knobs::Knobs;
+use ondisk_sim::machine::play::Stage;
 use ondisk_sim::ops::script::{Drive as ScriptDrive, Profile};
 use serde::Serialize;
 
@@ -159,12 +159,22 @@ impl Config {
         self.mount.iter().map(|mount| word(*mount)).collect::<Vec<_>>().join(",")
     }
 
-    /// Whether this is the machine without options; the seed may be any.
-    pub(crate) fn is_plain(&self) -> bool {
-        let plain = Self::plain(self.seed);
-        let words = |it: &Self| (it.mount_words(), it.profile.name);
-        (self.fs, self.scheduler, self.drive) == (plain.fs, plain.scheduler, plain.drive)
-            && words(self) == words(&plain)
+    /// The same in the simulation's own words, which say what they mean together.
+    pub(crate) fn knobs(&self) -> Knobs {
+        let mut knobs = Knobs::default();
+        knobs.seed = self.seed;
+        let words = [
+            ("fs", word(self.fs)),
+            ("mount", self.mount_words()),
+            ("scheduler", word(self.scheduler)),
+            ("drive", word(self.drive)),
+            ("profile", self.profile.name.to_owned()),
+        ];
+        for (name, word) in words {
+            let known = knobs.set(name, &word);
+            debug_assert_eq!(known, Ok(true), "a test goes through all of them");
+        }
+        knobs
     }
 
     /// What the operations level knows of the drive.
@@ -175,58 +185,46 @@ impl Config {
         }
     }
 
-    /// The machine that these parts make; `None` where a file system is a set of states.
-    pub(crate) fn stage(&self) -> Option<Stage> {
-        let mount = match self.fs {
-            FileSystem::Ext4 => parts::Mount::Ext4(self.options()),
-            FileSystem::Tmpfs => parts::Mount::Tmpfs,
-            FileSystem::Nfs => parts::Mount::Nfs,
-            FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Posix => return None,
-        };
-        let mut config = machine::Config { mount, ..machine::Config::default() };
-        config.block.scheduler = match self.scheduler {
-            Scheduler::None => parts::Scheduler::None,
-            Scheduler::MqDeadline => parts::Scheduler::MqDeadline,
-            Scheduler::Bfq => parts::Scheduler::Bfq,
-        };
-        (config.drive.cache, config.drive.flush) = match self.drive {
-            Drive::Volatile => (DriveCache::Volatile, FlushIs::Honest),
-            Drive::Capacitor => (DriveCache::Capacitor, FlushIs::Honest),
-            Drive::None => (DriveCache::None, FlushIs::Honest),
-            Drive::Lies => (DriveCache::Volatile, FlushIs::Lies),
-        };
-        Some(Stage { config, profile: self.profile, seed: self.seed })
+    /// Whether this is the machine without options; the seed may be any.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.knobs() == Self::plain(self.seed).knobs()
     }
 
-    fn options(&self) -> Ext4Options {
-        let has = |mount| self.mount.contains(&mount);
-        let data = match () {
-            () if has(Mount::Journal) => DataMode::Journal,
-            () if has(Mount::Writeback) => DataMode::Writeback,
-            () => DataMode::Ordered,
-        };
-        Ext4Options {
-            data,
-            delalloc: !has(Mount::Nodelalloc),
-            dioread_lock: has(Mount::DioreadLock),
-            ..Ext4Options::default()
-        }
+    /// The machine that these parts make; `None` where a file system is a set of states.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        self.knobs().stage()
     }
 
     /// The row that speaks for this file system; `None` where its name alone says what is left.
     pub(crate) fn model(&self) -> Option<Model> {
-        let has = |mount| self.mount.contains(&mount);
-        let name = match self.fs {
-            FileSystem::Ext4 if has(Mount::Journal) => "ext4:journal",
-            FileSystem::Ext4 if has(Mount::Writeback) => "ext4:writeback",
-            FileSystem::Ext4 if has(Mount::Nodelalloc) => "ext4:nodelalloc",
-            FileSystem::Ext4 if has(Mount::DioreadLock) => "ext4:dioread_lock",
-            FileSystem::Ext4 => "ext4",
-            FileSystem::Xfs => "xfs",
-            FileSystem::Btrfs => "btrfs",
-            FileSystem::Posix => "posix",
-            FileSystem::Tmpfs | FileSystem::Nfs => return None,
-        };
-        Model::named(name)
+        self.knobs().model()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sets each value of an option in turn; the simulation knows the word.
+    fn each<T: ValueEnum>(name: &'static str, set: impl Fn(&mut Config, T)) {
+        for value in T::value_variants() {
+            let mut config = Config::plain(1);
+            set(&mut config, value.clone());
+            let words = config.knobs().words();
+            assert!(words.contains(&(name, word(value.clone()))), "{name} {words:?}");
+        }
+    }
+
+    #[test]
+    fn the_simulation_knows_each_word() {
+        each("fs", |config, fs| config.fs = fs);
+        each("mount", |config, mount| config.mount = vec![mount]);
+        each("scheduler", |config, scheduler| config.scheduler = scheduler);
+        each("drive", |config, drive| config.drive = drive);
+        for profile in Profile::ALL {
+            let knobs = Config { profile, ..Config::plain(7) }.knobs();
+            assert!(knobs.words().contains(&("profile", profile.name.to_owned())));
+            assert_eq!(knobs.seed, 7);
+        }
     }
 }

@@ -142,14 +142,7 @@ impl Played {
 
 /// How the machine was built, as options say it.
 fn parts(config: &Config) -> Vec<(String, String)> {
-    let parts = [
-        ("fs", super::config::word(config.fs)),
-        ("mount", config.mount_words()),
-        ("scheduler", super::config::word(config.scheduler)),
-        ("drive", super::config::word(config.drive)),
-        ("profile", config.profile.name.to_owned()),
-    ];
-    parts.map(|(name, value)| (name.to_owned(), value)).into()
+    config.knobs().words().map(|(name, word)| (name.to_owned(), word)).into()
 }
 
 /// The timeline in the making.
