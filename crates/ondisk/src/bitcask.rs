@@ -26,6 +26,8 @@ pub(crate) mod data_file;
 pub(crate) mod keydir;
 pub(crate) mod manifest;
 
+pub(crate) mod sabotage;
+
 /// The old generation of one keyspace.
 #[derive(Debug)]
 pub(crate) struct Bitcask {

@@ -33,17 +33,22 @@
 mod alarm;
 mod batch;
 mod bitcask;
+mod btree;
 mod builder;
+mod cache;
 mod check;
 mod checkpoint;
 mod checksum;
 mod commit;
 mod db;
 mod dump;
+mod engine;
 mod error;
 mod keyspace;
 mod limits;
+mod lsm;
 mod open;
+mod options;
 mod place;
 mod range;
 mod reader;
@@ -61,11 +66,15 @@ pub use check::{CheckReport, Finding, check};
 pub use commit::CommitError;
 pub use db::{Db, Pending};
 pub use dump::dump;
+pub use engine::{EngineStats, FileCount, FileKind};
 pub use error::{Damage, Error};
 pub use ondisk_fs::{FileSystem, OsFs, Rung};
 pub use ondisk_log::{
     Batch as BatchLimits, LogError, LogStats, Lsn, Receipt, Recovered, Step, StoreId, SyncMode,
     TornTail,
+};
+pub use options::{
+    Compression, EngineKind, KeyspaceOptions, LargeValue, PageSize, ParseEngineError,
 };
 pub use range::Range;
 pub use reader::Reader;

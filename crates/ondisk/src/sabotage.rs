@@ -3,6 +3,10 @@
 //! Invariant: a store that was not told to break a rule keeps all of them; none of these is looked
 //! at on the path of a commit or a read.
 
+pub use crate::bitcask::sabotage::BitcaskRule;
+pub use crate::btree::sabotage::BtreeRule;
+pub use crate::lsm::sabotage::LsmRule;
+
 /// A rule of the store that is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sabotage {
@@ -32,10 +36,16 @@ pub enum Sabotage {
     FirstManifestNotSynced,
     /// Checksums of data files are not compared.
     SumsIgnored,
+    /// A rule of the engine bitcask.
+    Bitcask(BitcaskRule),
+    /// A rule of the engine lsm.
+    Lsm(LsmRule),
+    /// A rule of the engine btree.
+    Btree(BtreeRule),
 }
 
 impl Sabotage {
-    /// Every variant, for a suite's table.
+    /// Every rule of the store itself, for a suite's table.
     pub const ALL: [Self; 13] = [
         Self::DataFileNotSynced,
         Self::DataFileNameNotSynced,

@@ -29,6 +29,10 @@ impl Value {
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
+
+    pub(crate) fn copy(bytes: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(bytes))
+    }
 }
 
 impl From<Bytes> for Value {

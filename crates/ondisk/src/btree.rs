@@ -1,0 +1,5 @@
+//! The engine *btree*: a copy-on-write tree of pages.
+//!
+//! Invariant: what a meta page reaches is never written again while somebody may read it.
+
+pub(crate) mod sabotage;

@@ -1,0 +1,5 @@
+//! The engine *lsm*: sorted tables in levels.
+//!
+//! Invariant: a table is written once, synced, and then named by the manifest.
+
+pub(crate) mod sabotage;

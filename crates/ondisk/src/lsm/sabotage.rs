@@ -1,0 +1,12 @@
+//! Rules of the engine lsm that can be broken on purpose, so that a suite can show that it notices.
+//!
+//! Invariant: an engine that was not told to break a rule keeps all of them.
+
+/// A rule of the engine lsm that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LsmRule {}
+
+impl LsmRule {
+    /// Every variant, for a suite's table.
+    pub const ALL: [Self; 0] = [];
+}
