@@ -22,11 +22,15 @@ use crate::bitcask::keydir::{Files, Keydir};
 use crate::bitcask::manifest::{DataFileRecord, LONGEST_MANIFEST, MANIFEST, Manifest};
 use crate::error::{Damage, Error};
 
+pub(crate) mod cask;
+pub(crate) mod checkpoint;
 pub(crate) mod data_file;
 pub(crate) mod keydir;
 pub(crate) mod manifest;
-
 pub(crate) mod sabotage;
+pub(crate) mod view;
+
+pub(crate) use cask::open;
 
 /// The old generation of one keyspace.
 #[derive(Debug)]
@@ -51,15 +55,16 @@ impl Bitcask {
         keyspace: u32,
         sums: Sums,
     ) -> Result<(Self, Manifest), Error> {
-        let manifest = read_manifest(&**fs, dir)?;
+        let mut manifest = read_manifest(&**fs, dir)?;
         if manifest.keyspace != keyspace {
             let path = dir.join(MANIFEST);
             return Err(Error::damaged(&path, 0, Damage::Elsewhere("keyspace")));
         }
         let mut keydir = Keydir::new(manifest.store);
         let mut after = Lsn(0);
-        for &record in &manifest.files {
-            let file = open_file(&**fs, dir, &manifest, record, after, sums)?;
+        for index in 0..manifest.files.len() {
+            let file = open_file(&**fs, dir, &manifest, manifest.files[index], after, sums)?;
+            manifest.files[index] = file.record;
             after = file.span.through;
             let mut scan = Scan::new(&file.data, file.record, file.span, Depth::Keys);
             while let Some(entry) = scan.next()? {
@@ -143,10 +148,11 @@ pub(crate) fn open_file(
     let identity = Identity { store, keyspace, number };
     let (data, span) = DataFile::open(fs, dir, identity, record, sums)?;
     let in_order = after <= span.after && span.after < span.through;
-    if !in_order || span.through > manifest.checkpoint {
+    let as_named = record.span == span || record.span == data_file::Span::UNKNOWN;
+    if !in_order || !as_named || span.through > manifest.checkpoint {
         return Err(Error::damaged(data.path(), 40, Damage::Field("after or through")));
     }
-    Ok(Opened { data, record, span })
+    Ok(Opened { data, record: DataFileRecord { span, ..record }, span })
 }
 
 /// Reads the manifest of a keyspace.
@@ -175,6 +181,8 @@ pub(crate) fn install_manifest(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     let path = dir.join(MANIFEST);
+    // A checkpoint that counts no commit points puts the first in place, again and again.
+    let manifest = Manifest { edit: manifest.edit.max(1), ..manifest.clone() };
     let replaced = replace_atomic(fs, &path, &manifest.encode());
     replaced.map_err(Error::io(&path, "put the manifest in place")).map(drop)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use ondisk_fs::{Access, FileSystem};
 
 use crate::bitcask::data_file::scan::{Depth, Scan};
-use crate::bitcask::data_file::{DATA_MAGIC, DataFile};
+use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
 use crate::error::{Damage, Error};
 
@@ -67,12 +67,17 @@ fn write(
 }
 
 fn write_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {
-    let Manifest { store, keyspace, checkpoint, next_number, files } = manifest;
+    let Manifest { store, keyspace, checkpoint, edit, next_number, files } = manifest;
     writeln!(out, "manifest of keyspace {keyspace}, engine bitcask, store {store}")?;
-    writeln!(out, "  checkpoint LSN {checkpoint}, next file {next_number}, files {}", files.len())?;
+    writeln!(out, "  commit point {edit}: checkpoint LSN {checkpoint}")?;
+    writeln!(out, "  next file {next_number}, files {}", files.len())?;
     for file in files {
         let (number, len, entries, crc) = (file.number, file.len, file.entries, file.crc);
-        writeln!(out, "  file {number}: {len} bytes, {entries} entries, crc {crc:08x}")?;
+        write!(out, "  file {number}: {len} bytes, {entries} entries, crc {crc:08x}")?;
+        if file.span != Span::UNKNOWN {
+            write!(out, ", commits above {} through {}", file.span.after, file.span.through)?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -94,6 +94,11 @@ pub(crate) struct Span {
     pub(crate) through: Lsn,
 }
 
+impl Span {
+    /// What a manifest of version 1 says.
+    pub(crate) const UNKNOWN: Self = Self { after: Lsn(0), through: Lsn(0) };
+}
+
 /// Where an entry stands, and what must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -185,6 +190,7 @@ pub(crate) struct DataWriter {
     written: u64,
     sum: RunningSum,
     entries: u64,
+    span: Span,
 }
 
 impl DataWriter {
@@ -199,7 +205,7 @@ impl DataWriter {
         let file = fs.create_new(&path).map_err(Error::io(&path, "create the data file"))?;
         let pending = Header::new(identity, span).as_bytes().to_vec();
         let (number, sum) = (identity.number, RunningSum::new());
-        Ok(Self { path, number, file, pending, written: 0, sum, entries: 0 })
+        Ok(Self { path, number, file, pending, written: 0, sum, entries: 0, span })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -248,7 +254,8 @@ impl DataWriter {
             self.file.sync_all().map_err(Error::io(&self.path, "sync the data file"))?;
         }
         let (number, len, crc) = (self.number, self.written, self.sum.finish());
-        let record = DataFileRecord { number, len, entries: self.entries, crc };
+        let (entries, span) = (self.entries, self.span);
+        let record = DataFileRecord { number, len, entries, crc, span, hint_len: 0 };
         let data = DataFile { path: self.path, file: self.file, len, sums: Sums::Checked };
         Ok((record, data))
     }
@@ -321,7 +328,8 @@ impl DataFile {
         let file = fs.open(path, Access::Read).map_err(Error::io(path, "open the data file"))?;
         let (len, sums) = (size(path, &*file)?, Sums::Checked);
         let (identity, span) = read_header(path, &*file, sums)?;
-        let record = DataFileRecord { number: identity.number, len, entries: 0, crc: 0 };
+        let number = identity.number;
+        let record = DataFileRecord { number, len, entries: 0, crc: 0, span, hint_len: 0 };
         Ok((Self { path: path.to_owned(), file, len, sums }, identity, record, span))
     }
 

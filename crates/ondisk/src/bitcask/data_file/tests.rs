@@ -122,7 +122,7 @@ proptest! {
         let shelf = Shelf::new();
         let path = shelf.0.path().join("0000000003.data");
         OsFs.create_new(&path).unwrap().write_all_at(&bytes, 0).unwrap();
-        let record = DataFileRecord { number: 3, len: bytes.len() as u64, entries, crc: 0 };
+        let record = DataFileRecord { number: 3, len: bytes.len() as u64, entries, crc: 0, span: SPAN, hint_len: 0 };
         scan(&shelf, record, Depth::Keys).ok();
         scan(&shelf, record, Depth::All).ok();
     }

@@ -9,19 +9,21 @@ fn path() -> &'static Path {
 }
 
 fn manifests() -> impl Strategy<Value = Manifest> {
-    let file = (any::<u64>(), any::<u64>(), any::<u32>());
-    (any::<[u8; 16]>(), any::<u32>(), any::<u64>(), prop::collection::vec(file, 0..5)).prop_map(
-        |(store, keyspace, checkpoint, files)| Manifest {
-            store: StoreId(store),
-            keyspace,
-            checkpoint: Lsn(checkpoint),
-            next_number: 100,
-            files: (7..)
-                .zip(files)
-                .map(|(number, (len, entries, crc))| DataFileRecord { number, len, entries, crc })
-                .collect(),
-        },
-    )
+    let file = (any::<u64>(), any::<u64>(), any::<u32>(), 0..3_u64, 1..3_u64, any::<u64>());
+    let head = (any::<[u8; 16]>(), any::<u32>(), 20..u64::MAX, 1..u64::MAX);
+    (head, prop::collection::vec(file, 0..5)).prop_map(|((store, keyspace, end, edit), files)| {
+        let mut before = 0;
+        let lines =
+            (7..).zip(files).map(|(number, (len, entries, crc, gap, commits, hint_len))| {
+                let after = before + gap;
+                before = after + commits;
+                let span = Span { after: Lsn(after), through: Lsn(before) };
+                DataFileRecord { number: 50 - number, len, entries, crc, span, hint_len }
+            });
+        let files = lines.collect();
+        let (store, checkpoint) = (StoreId(store), Lsn(end));
+        Manifest { store, keyspace, checkpoint, edit, next_number: 100, files }
+    })
 }
 
 proptest! {
@@ -50,23 +52,52 @@ proptest! {
     }
 }
 
-#[test]
-fn a_newer_version_is_told_apart_from_damage() {
-    let mut bytes = Manifest::new(StoreId([7; 16]), 0).encode();
-    bytes[12] = 2;
+/// As it is written, with an edit, and with its sum made to fit.
+fn resealed(manifest: &Manifest, edit: impl FnOnce(&mut [u8])) -> Result<Manifest, Error> {
+    let mut bytes = manifest.encode();
+    edit(&mut bytes);
     let sum = crc32c(&bytes[SUMMED_FROM..]);
     bytes[8..12].copy_from_slice(&sum.to_le_bytes());
-    let error = Manifest::decode(path(), &bytes).unwrap_err();
-    assert!(matches!(error, Error::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    Manifest::decode(path(), &bytes)
+}
+
+fn empty() -> Manifest {
+    Manifest { edit: 1, ..Manifest::new(StoreId([7; 16]), 0) }
 }
 
 #[test]
-fn numbers_out_of_order_are_refused() {
-    let mut manifest = Manifest::new(StoreId([7; 16]), 0);
-    let file = |number| DataFileRecord { number, len: 64, entries: 0, crc: 0 };
-    for (files, next_number) in [(vec![file(2), file(1)], 3), (vec![file(3)], 3)] {
-        (manifest.files, manifest.next_number) = (files, next_number);
+fn a_newer_version_is_told_apart_from_damage() {
+    let error = resealed(&empty(), |bytes| bytes[12] = 3).unwrap_err();
+    assert!(matches!(error, Error::NewerFormat { found: 3, known: 2, .. }), "{error}");
+}
+
+#[test]
+fn a_commit_point_is_numbered_but_in_version_1() {
+    assert_eq!(resealed(&empty(), |_| {}).unwrap().edit, 1);
+    assert!(resealed(&empty(), |bytes| bytes[56] = 0).unwrap_err().is_damage());
+    let first = |edit| move |bytes: &mut [u8]| (bytes[12], bytes[56]) = (1, edit);
+    assert_eq!(resealed(&empty(), first(0)).unwrap().edit, FIRST_EDIT);
+    assert!(resealed(&empty(), first(9)).unwrap_err().is_damage());
+}
+
+#[test]
+fn numbers_and_spans_that_do_not_fit_are_refused() {
+    let file = |number, after, through| {
+        let span = Span { after: Lsn(after), through: Lsn(through) };
+        DataFileRecord { number, len: 64, entries: 0, crc: 0, span, hint_len: 0 }
+    };
+    let mut manifest = Manifest { checkpoint: Lsn(9), next_number: 3, ..empty() };
+    manifest.files = vec![file(2, 0, 4), file(1, 4, 9)];
+    Manifest::decode(path(), &manifest.encode()).unwrap();
+    for files in [
+        vec![file(3, 0, 1)],
+        vec![file(1, 0, 1), file(1, 1, 2)],
+        vec![file(1, 0, 5), file(2, 4, 9)],
+        vec![file(1, 5, 5)],
+        vec![file(1, 5, 10)],
+    ] {
+        manifest.files = files;
         let error = Manifest::decode(path(), &manifest.encode()).unwrap_err();
-        assert!(matches!(error, Error::Damaged { damage: Damage::Field("number"), .. }), "{error}");
+        assert!(error.is_damage(), "{error}");
     }
 }

@@ -1,0 +1,339 @@
+//! One keyspace's files and keydir: opened, changed by one manifest at a time, looked at through
+//! views.
+//!
+//! Invariant: the newest view is what the data files hold that the installed manifest names, or,
+//! while the job that installed it applies it, what those of the one before held. Everything in
+//! the directory that no manifest names is removed, but never a file that a manifest may name
+//! which a power cut can bring back.
+//!
+//! Knows nothing of how a job's data file comes about.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use ondisk_fs::{Access, FileSystem, Kind, create_dir_durable};
+use ondisk_log::Lsn;
+
+use super::checkpoint::Checkpoint;
+use super::data_file::scan::{Depth, Scan};
+use super::data_file::{DataWriter, Identity, Span, Sums, file_number};
+use super::keydir::Keydir;
+use super::manifest::{MANIFEST, Manifest};
+use super::view::{CaskView, Shared};
+use super::{install_manifest, open_file, read_manifest};
+use crate::engine::{
+    CommitPoint, Engine, EngineStats, FileCount, FileKind, Job, Reclaim, Site, View, Work,
+};
+use crate::error::{Damage, Error};
+use crate::keyspace::Frozen;
+use crate::sabotage::Sabotage;
+
+/// The engine of one keyspace.
+#[derive(Debug)]
+pub(crate) struct Cask {
+    pub(super) site: Site,
+    pub(super) shared: Arc<Shared>,
+    current: ArcSwap<CaskView>,
+    /// Views that were the newest once, and that somebody may hold.
+    former: Mutex<Vec<Weak<CaskView>>>,
+    installed: Mutex<Installed>,
+    /// What `installed` says, for who does not wait for a manifest that is being put in place.
+    commit_point: Mutex<CommitPoint>,
+    pub(super) written: Mutex<Written>,
+}
+
+/// What counts on disk.
+#[derive(Debug)]
+struct Installed {
+    manifest: Manifest,
+    /// No attempt takes a number that an earlier one took: of one that failed late it is not
+    /// known whether a manifest names its file.
+    next_number: u32,
+    /// Nor does one take the number of its manifest.
+    next_edit: u64,
+    /// Files of attempts that failed. A manifest whose installation failed may name them: they go
+    /// when one that does not is in place.
+    leftovers: Vec<PathBuf>,
+}
+
+/// Bytes that jobs wrote since the engine was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) taken_over: u64,
+    pub(crate) checkpoint: u64,
+    pub(crate) reclaim: u64,
+}
+
+/// Opens the engine: reads its manifest and all keys, and writes nothing. Where no manifest
+/// stands nothing was ever taken over.
+pub(crate) fn open(site: Site) -> Result<Arc<Cask>, Error> {
+    let manifest = find_manifest(&site)?;
+    let mut manifest = manifest.unwrap_or_else(|| Manifest::new(site.store, site.keyspace));
+    let mut keydir = Keydir::new(site.store);
+    let sums = if site.breaks(Sabotage::SumsIgnored) { Sums::Ignored } else { Sums::Checked };
+    let mut after = Lsn(0);
+    for index in 0..manifest.files.len() {
+        let record = manifest.files[index];
+        let file = open_file(&*site.fs, &site.dir, &manifest, record, after, sums)?;
+        after = file.span.through;
+        manifest.files[index] = file.record;
+        let mut scan = Scan::new(&file.data, file.record, file.span, Depth::Keys);
+        while let Some(entry) = scan.next()? {
+            if entry.tombstone {
+                keydir.delete(entry.key);
+            } else {
+                keydir.put_bytes(entry.key, entry.place);
+            }
+        }
+        keydir.add_file(record.number, Arc::new(file.data));
+    }
+    let shared = Arc::new(Shared::new(keydir));
+    let view = CaskView::new(Arc::clone(&shared), manifest.checkpoint);
+    let (through, edit) = (manifest.checkpoint, manifest.edit);
+    let (next_number, next_edit) = (manifest.next_number, edit + 1);
+    let installed = Installed { manifest, next_number, next_edit, leftovers: Vec::new() };
+    Ok(Arc::new(Cask {
+        site,
+        shared,
+        current: ArcSwap::from_pointee(view),
+        former: Mutex::default(),
+        installed: Mutex::new(installed),
+        commit_point: Mutex::new(CommitPoint { through, edit }),
+        written: Mutex::default(),
+    }))
+}
+
+/// The manifest of the keyspace, if there is one.
+pub(super) fn find_manifest(site: &Site) -> Result<Option<Manifest>, Error> {
+    let path = site.dir.join(MANIFEST);
+    let kind = site.fs.kind(&path).map_err(Error::io(&path, "look at the manifest"))?;
+    if kind.is_none() {
+        return Ok(None);
+    }
+    let manifest = read_manifest(&*site.fs, &site.dir)?;
+    let differs = [
+        (manifest.store != site.store).then_some("store"),
+        (manifest.keyspace != site.keyspace).then_some("keyspace"),
+    ];
+    match differs.into_iter().flatten().next() {
+        Some(field) => Err(Error::damaged(&path, 0, Damage::Elsewhere(field))),
+        None => Ok(Some(manifest)),
+    }
+}
+
+impl Cask {
+    fn installed(&self) -> MutexGuard<'_, Installed> {
+        // A panic while it was held: an assertion, in front of the first change.
+        self.installed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All commits through this one are in the files that the manifest names.
+    pub(super) fn checkpoint_lsn(&self) -> Lsn {
+        self.commit_point().through
+    }
+
+    /// Makes the directory, durably; one that is there already is made durable too.
+    pub(super) fn make_dir(&self) -> Result<(), Error> {
+        let dir = &self.site.dir;
+        create_dir_durable(&*self.site.fs, dir).map_err(Error::io(dir, "make the directory"))?;
+        Ok(())
+    }
+
+    /// A new data file, under a number that no other ever had.
+    pub(super) fn new_file(&self, span: Span) -> Result<DataWriter, Error> {
+        let mut installed = self.installed();
+        let number = installed.next_number;
+        if !self.site.breaks(Sabotage::NumberReused) {
+            installed.next_number = number.saturating_add(1);
+        }
+        drop(installed);
+        let (store, keyspace) = (self.site.store, self.site.keyspace);
+        let identity = Identity { store, keyspace, number };
+        DataWriter::create(&*self.site.fs, &self.site.dir, identity, span)
+    }
+
+    /// Puts a changed manifest in place, durably: from here on its files are the keyspace.
+    /// After an error either may be in place.
+    pub(super) fn install(
+        &self,
+        work: &Work<'_>,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Result<(), Error> {
+        let mut installed = self.installed();
+        let mut manifest = installed.manifest.clone();
+        change(&mut manifest);
+        if self.site.breaks(Sabotage::NumberReused) {
+            installed.next_number = installed.next_number.saturating_add(1);
+        }
+        (manifest.next_number, manifest.edit) = (installed.next_number, installed.next_edit);
+        installed.next_edit += 1;
+        let (through, edit) = (manifest.checkpoint, manifest.edit);
+        // Else a power cut could keep in the engine what it takes out of the log.
+        let durable = (work.durable)();
+        assert!(
+            durable >= through || self.site.breaks(Sabotage::ManifestBeforeLog),
+            "a manifest through LSN {through} while the log is durable through {durable}",
+        );
+        let (fs, dir) = (&*self.site.fs, &self.site.dir);
+        if self.site.breaks(Sabotage::ManifestInPlace) {
+            overwrite_manifest(fs, dir, &manifest)?;
+        } else {
+            install_manifest(fs, dir, &manifest)?;
+        }
+        installed.manifest = manifest;
+        *self.commit_point.lock().unwrap_or_else(PoisonError::into_inner) =
+            CommitPoint { through, edit };
+        installed.leftovers.retain(|path| remove(fs, path).is_err());
+        Ok(())
+    }
+
+    /// Removes what an attempt left that no manifest was tried for.
+    pub(super) fn discard(&self, path: PathBuf) {
+        // On a full disk its space is wanted. What cannot be removed is tried again later, and by
+        // the next open.
+        if remove(&*self.site.fs, &path).is_err() {
+            self.leave(path);
+        }
+    }
+
+    /// Keeps in mind what an attempt left that a manifest on disk may name.
+    pub(super) fn leave(&self, path: PathBuf) {
+        self.installed().leftovers.push(path);
+    }
+
+    /// Makes a newer state the one that everybody sees from here on.
+    pub(super) fn publish(&self, through: Lsn) {
+        let view = Arc::new(CaskView::new(Arc::clone(&self.shared), through));
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current.swap(view);
+        former.push(Arc::downgrade(&before));
+    }
+
+    /// The oldest view that somebody may hold.
+    pub(super) fn oldest_view(&self) -> Lsn {
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.retain(|view| view.strong_count() > 0);
+        let held = former.iter().filter_map(Weak::upgrade).map(|view| view.through());
+        held.min().unwrap_or_else(|| self.current.load().through())
+    }
+
+    /// The files in the directory that the manifest does not name.
+    fn unnamed_files(&self, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
+        let dir = &self.site.dir;
+        let entries = match self.site.fs.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(Error::io(dir, "list the directory"))?,
+        };
+        let named = |number| manifest.files.iter().any(|file| file.number == number);
+        let unnamed = entries.iter().filter(|entry| entry.kind == Kind::File).filter(|entry| {
+            let number = entry.name.to_str().and_then(file_number);
+            number.is_some_and(|number| !named(number))
+        });
+        Ok(unnamed.map(|entry| dir.join(&entry.name)).collect())
+    }
+}
+
+impl Engine for Cask {
+    fn view(&self) -> Arc<dyn View> {
+        self.current.load_full()
+    }
+
+    fn commit_point(&self) -> CommitPoint {
+        *self.commit_point.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn renew(&self) -> Result<(), Error> {
+        let installed = self.installed();
+        if installed.manifest.edit == 0 {
+            return Ok(()); // there is nothing to put in place
+        }
+        self.make_dir()?;
+        install_manifest(&*self.site.fs, &self.site.dir, &installed.manifest)
+    }
+
+    fn sweep(&self) -> Result<(), Error> {
+        let installed = self.installed();
+        for path in self.unnamed_files(&installed.manifest)? {
+            let removed = remove(&*self.site.fs, &path);
+            removed.map_err(Error::io(&path, "remove a file that belongs to nothing"))?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(self: Arc<Self>, frozen: Frozen) -> Box<dyn Job> {
+        Box::new(Checkpoint::new(self, frozen))
+    }
+
+    fn reclaim(self: Arc<Self>, _want: Reclaim) -> Option<Box<dyn Job>> {
+        None
+    }
+
+    fn stats(&self) -> EngineStats {
+        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let keydir = self.shared.keydir();
+        let bytes = keydir.files().values().map(|file| file.len()).sum();
+        let data = FileCount { count: keydir.files().len() as u64, bytes };
+        let load = |counter: &std::sync::atomic::AtomicU64| {
+            counter.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        EngineStats {
+            files: [("data file", data)].into(),
+            keys: Some(keydir.len() as u64),
+            taken_over: written.taken_over,
+            checkpoint_written: written.checkpoint,
+            reclaim_written: written.reclaim,
+            cache_misses: load(&self.shared.reads),
+            read_bytes: load(&self.shared.read_bytes),
+            ..EngineStats::default()
+        }
+    }
+
+    fn files(&self) -> Vec<FileKind> {
+        vec![
+            FileKind {
+                kind: "data file",
+                flush: "in pieces of 256 KiB, while a checkpoint writes it".to_owned(),
+                sync: "fsync of the file, then of its directory".to_owned(),
+                when: "before a manifest names it".to_owned(),
+                so: "durable as soon as it counts; until then the log holds what is in it"
+                    .to_owned(),
+            },
+            FileKind {
+                kind: "manifest",
+                flush: "written whole, beside the one that counts".to_owned(),
+                sync: "fsync, rename, fsync of its directory".to_owned(),
+                when: "at the end of each checkpoint and merge, behind the log's sync".to_owned(),
+                so: "a power cut leaves the old one or the new one, each whole".to_owned(),
+            },
+        ]
+    }
+}
+
+/// Removes a file; one that is not there is no error.
+pub(super) fn remove(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
+    match fs.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The canary's way: what a cut leaves of it is anybody's guess.
+fn overwrite_manifest(fs: &dyn FileSystem, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
+    let path = dir.join(MANIFEST);
+    let bytes = manifest.encode();
+    let io = |source| Error::Io { path: path.clone(), op: "overwrite the manifest", source };
+    let file = match fs.open(&path, Access::ReadWrite) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs.create_new(&path),
+        other => other,
+    };
+    let file = file.map_err(io)?;
+    file.write_all_at(&bytes, 0).map_err(io)?;
+    file.set_len(bytes.len() as u64).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    fs.sync_dir(dir).map_err(io).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

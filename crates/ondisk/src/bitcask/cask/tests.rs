@@ -1,0 +1,278 @@
+//! The engine alone against a `BTreeMap` for each view that is held.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use ondisk_log::StoreId;
+use ondisk_sim::MemFs;
+use proptest::prelude::*;
+
+use super::*;
+use crate::bitcask::view::WALK_KEYS;
+use crate::cache::Caches;
+use crate::commit::CommitWriter;
+use crate::engine::{Direction, Pins, Progress};
+use crate::options::KeyspaceOptions;
+use crate::young::Young;
+
+pub(super) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+
+const KEYSPACE: u32 = 7;
+
+/// Nobody reads from another process.
+pub(super) struct Nobody;
+
+impl Pins for Nobody {
+    fn newest(&self) -> u64 {
+        0
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        None
+    }
+}
+
+pub(super) fn site(fs: &MemFs, sabotage: Option<Sabotage>) -> Site {
+    Site {
+        fs: fs.share(),
+        dir: "keyspace".into(),
+        store: StoreId([5; 16]),
+        keyspace: KEYSPACE,
+        options: KeyspaceOptions::default(),
+        caches: Arc::new(Caches::new(1 << 20)),
+        sabotage,
+    }
+}
+
+/// A young map with one commit an operation, above an LSN.
+pub(super) fn frozen(above: Lsn, operations: &[(Vec<u8>, Option<Vec<u8>>)]) -> Frozen {
+    let young = Young::new();
+    let mut through = above;
+    for (key, value) in operations {
+        through = Lsn(through.0 + 1);
+        let mut writer = CommitWriter::with_capacity(0);
+        writer.push(KEYSPACE, key, value.as_deref());
+        young.insert(through, &writer.finish(), KEYSPACE);
+    }
+    Frozen { young: Arc::new(young), through }
+}
+
+pub(super) fn run(job: &mut dyn Job, bytes: usize) -> Result<(), Error> {
+    let work = Work { bytes, durable: &|| Lsn(u64::MAX), pins: &Nobody };
+    while job.step(&work)? == Progress::Working {}
+    Ok(())
+}
+
+pub(super) fn contents(view: &Arc<dyn View>, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
+    between(view, (Bound::Unbounded, Bound::Unbounded), direction)
+}
+
+fn between(
+    view: &Arc<dyn View>,
+    (lower, upper): (Bound<&[u8]>, Bound<&[u8]>),
+    direction: Direction,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut walk = Arc::clone(view).walk(lower, upper, direction);
+    let mut found = Vec::new();
+    while walk.advance().unwrap() {
+        let (key, value) = (walk.key().to_vec(), walk.value().unwrap().to_vec());
+        assert_eq!(walk.keep().unwrap()[..], value[..]);
+        found.push((key, value));
+    }
+    assert!(!walk.advance().unwrap(), "the end is the end");
+    found
+}
+
+fn check(view: &Arc<dyn View>, model: &Contents) {
+    let expected: Vec<_> = model.clone().into_iter().collect();
+    assert_eq!(contents(view, Direction::Forward), expected);
+    let backward: Vec<_> = expected.iter().rev().cloned().collect();
+    assert_eq!(contents(view, Direction::Backward), backward);
+    for key in 0..12 {
+        let found = view.get(&[key]).unwrap();
+        assert_eq!(found.as_deref(), model.get(&vec![key]).map(Vec::as_slice), "key {key}");
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Checkpoint(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    Hold,
+    Release(prop::sample::Index),
+    Reopen,
+    Abandon(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let key = (0_u8..12).prop_map(|key| vec![key]);
+    let value = prop::option::weighted(0.7, prop::collection::vec(any::<u8>(), 0..40));
+    let step = prop_oneof![
+        6 => prop::collection::vec((key, value), 0..10).prop_map(Step::Checkpoint),
+        3 => Just(Step::Hold),
+        2 => any::<prop::sample::Index>().prop_map(Step::Release),
+        1 => Just(Step::Reopen),
+        1 => (0_usize..6).prop_map(Step::Abandon),
+    ];
+    prop::collection::vec(step, 0..30)
+}
+
+/// An engine, what it must hold, and the views that are held with what they must hold.
+struct Run {
+    fs: MemFs,
+    cask: Arc<Cask>,
+    model: Contents,
+    held: Vec<(Arc<dyn View>, Contents)>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let fs = MemFs::new();
+        let cask = open(site(&fs, None)).unwrap();
+        Self { fs, cask, model: Contents::new(), held: Vec::new() }
+    }
+
+    fn checkpoint(&mut self, operations: &[(Vec<u8>, Option<Vec<u8>>)]) {
+        let before = self.cask.commit_point();
+        let frozen = frozen(self.cask.view().through(), operations);
+        let through = frozen.through;
+        run(&mut *Arc::clone(&self.cask).checkpoint(frozen), 50).unwrap();
+        for (key, value) in operations {
+            match value {
+                Some(value) => drop(self.model.insert(key.clone(), value.clone())),
+                None => drop(self.model.remove(key)),
+            }
+        }
+        let after = self.cask.commit_point();
+        assert_eq!((after.through, self.cask.view().through()), (through, through));
+        assert!(after.edit > before.edit || operations.is_empty());
+    }
+
+    /// Some steps of a checkpoint that is then dropped.
+    fn abandon(&mut self, steps: usize) {
+        let operations = [(vec![3], Some(vec![1; 9])), (vec![4], None)];
+        let frozen = frozen(self.cask.view().through(), &operations);
+        let mut job = Arc::clone(&self.cask).checkpoint(frozen.clone());
+        let work = Work { bytes: 1, durable: &|| Lsn(u64::MAX), pins: &Nobody };
+        for _ in 0..steps {
+            job.step(&work).unwrap();
+        }
+        drop(job);
+        if self.cask.view().through() == frozen.through {
+            self.model.insert(vec![3], vec![1; 9]);
+            self.model.remove(&vec![4]);
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.held.clear();
+        let before = self.cask.commit_point();
+        self.cask = open(site(&self.fs, None)).unwrap();
+        assert_eq!(self.cask.commit_point(), before);
+        self.cask.renew().unwrap();
+        self.cask.sweep().unwrap();
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Checkpoint(operations) => self.checkpoint(operations),
+            Step::Hold => self.held.push((self.cask.view(), self.model.clone())),
+            Step::Release(index) if !self.held.is_empty() => {
+                self.held.swap_remove(index.index(self.held.len()));
+            }
+            Step::Release(_) => {}
+            Step::Reopen => self.reopen(),
+            Step::Abandon(steps) => self.abandon(*steps),
+        }
+        check(&self.cask.view(), &self.model);
+        for (view, model) in &self.held {
+            check(view, model);
+        }
+    }
+}
+
+proptest! {
+    /// A view answers what the engine held when it was the newest, whatever comes after.
+    #[test]
+    fn a_view_never_changes(steps in steps()) {
+        let mut run = Run::new();
+        for step in &steps {
+            run.step(step);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_before_the_first_checkpoint() {
+    let fs = MemFs::new();
+    let cask = open(site(&fs, None)).unwrap();
+    cask.renew().unwrap();
+    cask.sweep().unwrap();
+    assert_eq!(cask.commit_point(), CommitPoint::default());
+    assert_eq!(fs.look("keyspace"), None);
+}
+
+#[test]
+fn bounds_hold_in_both_directions_over_many_keys() {
+    let mut run = Run::new();
+    let key = |n: usize| format!("{n:05}").into_bytes();
+    let count = 3 * WALK_KEYS;
+    let operations: Vec<_> = (0..count).map(|n| (key(n), Some(key(n)))).collect();
+    run.checkpoint(&operations);
+    let view = run.cask.view();
+    let gone: Vec<_> = (0..count).filter(|n| n % 3 != 0).map(|n| (key(n), None)).collect();
+    run.checkpoint(&gone);
+    let newest = run.cask.view();
+    for (from, to) in [(0, count), (5, 300), (255, 257), (600, 601)] {
+        let (from, to) = (key(from), key(to));
+        for lower in [Bound::Included(&from[..]), Bound::Excluded(&from[..])] {
+            for upper in [Bound::Included(&to[..]), Bound::Excluded(&to[..])] {
+                let old: Contents = operations
+                    .iter()
+                    .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+                    .collect();
+                for (view, model) in [(&view, &old), (&newest, &run.model)] {
+                    let expected = model.range::<[u8], _>((lower, upper));
+                    let mut expected: Vec<_> =
+                        expected.map(|(key, value)| (key.clone(), value.clone())).collect();
+                    assert_eq!(between(view, (lower, upper), Direction::Forward), expected);
+                    expected.reverse();
+                    assert_eq!(between(view, (lower, upper), Direction::Backward), expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_view_needs_is_forgotten() {
+    let mut run = Run::new();
+    let put = |value: u8| vec![(vec![1], Some(vec![value])), (vec![2], Some(vec![value]))];
+    run.checkpoint(&put(1));
+    let held = run.cask.view();
+    run.checkpoint(&put(2));
+    run.checkpoint(&[(vec![2], None)]);
+    assert_eq!(run.cask.shared.keydir().oldest_replaced(), Some(Lsn(4)));
+    drop(held);
+    run.checkpoint(&put(3));
+    assert_eq!(run.cask.shared.keydir().oldest_replaced(), None);
+}
+
+#[test]
+#[should_panic(expected = "a manifest through LSN 1 while the log is durable through 0")]
+fn no_manifest_is_installed_ahead_of_the_log() {
+    let cask = open(site(&MemFs::new(), None)).unwrap();
+    let frozen = frozen(Lsn(0), &[(vec![1], Some(vec![1]))]);
+    let mut job = cask.checkpoint(frozen);
+    let work = Work { bytes: 1000, durable: &|| Lsn(0), pins: &Nobody };
+    while job.step(&work).unwrap() == Progress::Working {}
+}
+
+#[test]
+fn another_keyspaces_manifest_is_refused() {
+    let mut run = Run::new();
+    run.checkpoint(&[(vec![1], Some(vec![1]))]);
+    let other = Site { keyspace: 8, ..site(&run.fs, None) };
+    let error = open(other).unwrap_err();
+    let elsewhere = Damage::Elsewhere("keyspace");
+    assert!(matches!(error, Error::Damaged { damage, .. } if damage == elsewhere));
+}
