@@ -63,7 +63,7 @@ fn what_the_machine_leaves_the_models_allow() {
 }
 
 /// Cases that were outside once, made small: the number of the machine, and the lives on it.
-const ONCE_OUTSIDE: [(u64, &[&str]); 8] = [
+const ONCE_OUTSIDE: [(u64, &[&str]); 10] = [
     // An append to a block that has its place, where nobody ever wrote.
     (
         13687,
@@ -200,6 +200,30 @@ const ONCE_OUTSIDE: [(u64, &[&str]); 8] = [
              @C rename d/f e/f\n\
              @A open a create sync; pwrite a \"m\"*40000 @1\n\
              @C open e/a create append; write e/a \"t\"*100; flush e/a\n\
+             "],
+    ),
+    // The page in which a file is cut is on its way, for a sync that the cut runs beside.
+    (
+        7319,
+        &["\
+             durable { mkdir d; mkdir e; d/a = \"Q\"*4000; e/a = \"S\"*100; c = \"T\"*4100 }\n\
+             @A pwrite d/a \"k\"*40 @4096\n\
+             @A fdatasync d/a\n\
+             @B open b create; write b \"s\"*40; flush b\n\
+             @B fsync a\n\
+             @A setlen b 1\n\
+             @B fsyncdir e\n\
+             @C rename e/a a\n\
+             @B fdatasync b\n\
+             "],
+    ),
+    // The same, with the journal's commit between them.
+    (
+        18339,
+        &["\
+             @B open b create append; write b \"b\"*1; flush b\n\
+             @B setlen b 100\n\
+             @A open b create; write b \"l\"*4096; flush b; fsync b; rename b c\n\
              "],
     ),
 ];

@@ -292,11 +292,13 @@ impl Ext4 {
         };
         let (known, held) = (node.size, node.cut.filter(|cut| self.is_live(cut.tid)));
         if size > known {
-            // The page cache does not know yet that the file was cut: it will have other pages.
-            let keeps = pages.partition_point(|(page, _)| *page < page_of(known));
+            // The page cache does not know yet that the file was cut: pages behind the new end are
+            // gone. The one that holds it is written still, for a sync may wait for what is before.
+            let keeps = pages.partition_point(|(page, _)| *page < pages_of(known));
             let mut gone = self.list();
             gone.extend(pages.drain(keeps..));
             self.written(cx, ino, gone, Ok(()));
+            clear_behind(cx, &mut pages, known);
         }
         let behind = pages.last().map_or(0, |(page, _)| u64::from(page + 1) * BLOCK);
         let end = behind.min(size).min(known);
@@ -565,5 +567,17 @@ impl Ext4 {
             write.size = write.size.min(len);
         }
         self.written(cx, ino, gone, Ok(()));
+    }
+}
+
+/// What a page on its way has behind the end of its file is zeros (`ext4_bio_write_folio`).
+fn clear_behind(cx: &mut Cx, pages: &mut [(u32, Cargo)], end: u64) {
+    const ZEROS: [u8; ondisk_fs::BLOCK] = [0; ondisk_fs::BLOCK];
+    let rest = usize::try_from(end % BLOCK).unwrap_or(0);
+    if let Some((page, cargo)) = pages.last_mut()
+        && rest > 0
+        && *page == page_of(end)
+    {
+        cargo.content = cx.arena.patch(cargo.content, rest, &ZEROS[rest..]);
     }
 }
