@@ -3,11 +3,15 @@
 //!
 //! Invariant: what is cached is a copy of verified bytes; losing it costs time alone.
 
+use std::sync::Arc;
+
+use crate::lsm::cache::BlockCache;
+
 /// The caches of one open store.
 #[derive(Debug)]
 pub(crate) struct Caches {
-    /// Bytes for blocks of sorted tables.
-    pub(crate) blocks: u64,
+    /// Blocks of sorted tables.
+    pub(crate) blocks: Arc<BlockCache>,
     /// Bytes for pages of trees.
     pub(crate) pages: u64,
 }
@@ -15,6 +19,6 @@ pub(crate) struct Caches {
 impl Caches {
     /// Splits a budget in bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { blocks: bytes / 2, pages: bytes / 2 }
+        Self { blocks: Arc::new(BlockCache::new(bytes / 2)), pages: bytes / 2 }
     }
 }

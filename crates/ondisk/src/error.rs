@@ -136,6 +136,12 @@ pub enum Damage {
     /// The file belongs to another store, keyspace or place: it was moved or copied here.
     #[error("the file belongs elsewhere: its {0} differs")]
     Elsewhere(&'static str),
+    /// The file is whole, and not the one that was meant: one from another time has its name.
+    #[error("it is not what was written here last: its {0} differs")]
+    Unlike(&'static str),
+    /// The checksum of a block of the file does not fit.
+    #[error("the checksum of the block does not fit")]
+    BlockSum,
     /// A field holds what is never written.
     #[error("the field `{0}` holds what is never written")]
     Field(&'static str),

@@ -41,11 +41,15 @@ pub enum LsmRule {
     OlderWins,
     /// A read of the first level asks the oldest table first.
     OldestAskedFirst,
+    /// Checksums of tables are not compared.
+    SumsIgnored,
+    /// The filter of a table does not know all of its keys.
+    FilterLosesKeys,
 }
 
 impl LsmRule {
     /// Every variant, for a suite's table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::TableNotSynced,
         Self::TableNameNotSynced,
         Self::ManifestInPlace,
@@ -64,5 +68,7 @@ impl LsmRule {
         Self::OverlapLeftOut,
         Self::OlderWins,
         Self::OldestAskedFirst,
+        Self::SumsIgnored,
+        Self::FilterLosesKeys,
     ];
 }
