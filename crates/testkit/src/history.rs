@@ -2,7 +2,7 @@
 //! each one ended, and what came before what in real time.
 //!
 //! ```text
-//! History ─► check ─► a serial order, or an Anomaly in words
+//! plan ─► drive (a store, or the toy) ─► History ─► check ─► a serial order, or an Anomaly in words
 //! ```
 //!
 //! Invariant: a version names who wrote it, so a read says whose write it saw. A read that saw
@@ -12,10 +12,13 @@
 
 pub mod check;
 pub mod cut;
+pub mod drive;
 mod edges;
 mod graph;
+pub mod plan;
 mod settle;
 pub mod text;
+pub mod toy;
 mod words;
 
 use std::ops::Bound;
