@@ -82,8 +82,8 @@ impl Checkpoint {
             taken += value.map_or(0, <[u8]>::len);
             // A table that cannot tell may hold it.
             let needed = || version.may_hold(key).unwrap_or(true);
-            let dropped = value.is_none()
-                && (self.lsm.breaks(LsmRule::YoungTombstoneDropped) || !needed());
+            let dropped =
+                value.is_none() && (self.lsm.breaks(LsmRule::YoungTombstoneDropped) || !needed());
             if !dropped {
                 self.output.push(key, newest.lsn, value)?;
                 if self.output.table_bytes() >= self.lsm.shape.young_table {

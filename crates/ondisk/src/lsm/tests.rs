@@ -255,7 +255,8 @@ fn play(actions: &[Action]) {
             Action::Reclaim(want) => fixture.reclaim(*want),
             Action::Drop(steps) => {
                 if let Some(mut job) = Arc::clone(&fixture.lsm).reclaim(Reclaim::Due) {
-                    let _ = (0..*steps).all(|_| fixture.step(&mut *job).unwrap() == Progress::Working);
+                    let _ =
+                        (0..*steps).all(|_| fixture.step(&mut *job).unwrap() == Progress::Working);
                 }
             }
             Action::Begin => {
