@@ -1,6 +1,7 @@
 //! `ondisk check`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ondisk::{CheckReport, Error};
 use ondisk_fs::OsFs;
@@ -58,7 +59,7 @@ struct FindingJson {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let report = ondisk::check(&OsFs, &args.db).map_err(|error| match error {
+    let report = ondisk::check(Arc::new(OsFs), &args.db).map_err(|error| match error {
         Error::Io { .. } => Failure::Unjudged(error),
         other => other.into(),
     })?;

@@ -42,9 +42,9 @@ struct Json {
     log_bytes: u64,
     young_versions: usize,
     young_bytes: u64,
-    data_files: usize,
+    data_files: u64,
     data_bytes: u64,
-    keys_in_data_files: usize,
+    keys_in_data_files: u64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
@@ -76,9 +76,9 @@ fn describe(reader: &Reader) -> Json {
         log_bytes: recovered.bytes,
         young_versions: stats.young_versions,
         young_bytes: stats.young_bytes,
-        data_files: stats.data_files,
-        data_bytes: stats.data_bytes,
-        keys_in_data_files: stats.keys_on_disk,
+        data_files: stats.files("data file").count,
+        data_bytes: stats.files("data file").bytes,
+        keys_in_data_files: stats.keyspaces.iter().filter_map(|it| it.engine.keys).sum(),
     }
 }
 

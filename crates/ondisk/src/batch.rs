@@ -3,8 +3,11 @@
 //! Invariant: the operations stand in the batch as they will stand in the log; committing copies
 //! nothing.
 
+use ondisk_log::StoreId;
+
 use crate::commit::{CommitWriter, OP_HEAD};
 use crate::keyspace::DEFAULT_KEYSPACE;
+use crate::keyspace::handle::Keyspace;
 
 /// Operations that are committed together: after a power cut all of them are there, or none is.
 ///
@@ -20,6 +23,12 @@ use crate::keyspace::DEFAULT_KEYSPACE;
 pub struct Batch {
     pub(crate) ops: CommitWriter,
     pub(crate) longest_key: usize,
+    /// The keyspaces that it touches, in the order in which they came.
+    pub(crate) touched: Vec<u32>,
+    /// The store that their handles belong to; `None` where the default keyspace alone is meant.
+    pub(crate) store: Option<StoreId>,
+    /// Handles of more than one store were given.
+    pub(crate) mixed: bool,
 }
 
 impl Batch {
@@ -32,25 +41,55 @@ impl Batch {
     /// A batch with room for so many bytes of keys and values (and 16 more for each operation).
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { ops: CommitWriter::with_capacity(bytes), longest_key: 0 }
+        let (ops, touched) = (CommitWriter::with_capacity(bytes), Vec::new());
+        Self { ops, longest_key: 0, touched, store: None, mixed: false }
     }
 
     /// The batch that puts one value.
     pub(crate) fn one_put(key: &[u8], value: &[u8]) -> Self {
-        Self::with_capacity(OP_HEAD + key.len() + value.len()).put(key, value)
+        Self::one_in(DEFAULT_KEYSPACE, key, Some(value))
+    }
+
+    /// The batch of one operation on a keyspace of the store that commits it.
+    pub(crate) fn one_in(keyspace: u32, key: &[u8], value: Option<&[u8]>) -> Self {
+        let len = key.len() + value.map_or(0, <[u8]>::len);
+        let mut batch = Self::with_capacity(OP_HEAD + len);
+        batch.push(keyspace, key, value);
+        batch
     }
 
     /// Gives a key a value.
     #[must_use = "a batch does nothing until it is committed"]
     pub fn put(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.push(key.as_ref(), Some(value.as_ref()));
+        self.push(DEFAULT_KEYSPACE, key.as_ref(), Some(value.as_ref()));
+        self
+    }
+
+    /// Gives a key of a keyspace a value.
+    #[must_use = "a batch does nothing until it is committed"]
+    pub fn put_in(
+        mut self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Self {
+        self.note(keyspace);
+        self.push(keyspace.id(), key.as_ref(), Some(value.as_ref()));
+        self
+    }
+
+    /// Takes a key of a keyspace away; one that is not there is no error.
+    #[must_use = "a batch does nothing until it is committed"]
+    pub fn delete_in(mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Self {
+        self.note(keyspace);
+        self.push(keyspace.id(), key.as_ref(), None);
         self
     }
 
     /// Takes a key away; one that is not there is no error.
     #[must_use = "a batch does nothing until it is committed"]
     pub fn delete(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.push(key.as_ref(), None);
+        self.push(DEFAULT_KEYSPACE, key.as_ref(), None);
         self
     }
 
@@ -72,10 +111,19 @@ impl Batch {
         self.ops.len()
     }
 
-    fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn push(&mut self, keyspace: u32, key: &[u8], value: Option<&[u8]>) {
         // Limits are the store's to know: it checks them when the batch is committed.
         self.longest_key = self.longest_key.max(key.len());
-        self.ops.push(DEFAULT_KEYSPACE, key, value);
+        if self.touched.last() != Some(&keyspace) && !self.touched.contains(&keyspace) {
+            self.touched.push(keyspace);
+        }
+        self.ops.push(keyspace, key, value);
+    }
+
+    fn note(&mut self, keyspace: &Keyspace) {
+        let store = keyspace.store_id();
+        self.mixed |= self.store.is_some_and(|it| it != store);
+        self.store = Some(store);
     }
 }
 

@@ -8,18 +8,18 @@
 //! place.
 
 use std::io;
-use std::ops::Bound;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::path::Path;
 
-use bytes::Bytes;
-use ondisk_fs::{Access, FileSystem, Kind, replace_atomic};
-use ondisk_log::Lsn;
+use ondisk_fs::{Access, FileSystem, replace_atomic};
+use ondisk_log::{Lsn, StoreId};
 
 use crate::bitcask::data_file::scan::{Depth, Scan};
-use crate::bitcask::data_file::{DataFile, Identity, Place, Sums, file_number};
-use crate::bitcask::keydir::{Files, Keydir};
-use crate::bitcask::manifest::{DataFileRecord, LONGEST_MANIFEST, MANIFEST, Manifest};
+use crate::bitcask::data_file::{DataFile, Identity, Sums};
+use crate::bitcask::manifest::{
+    DataFileRecord, FIRST_VERSION, LONGEST_MANIFEST, MANIFEST, Manifest,
+};
+use crate::check::Finding;
+use crate::engine::Site;
 use crate::error::{Damage, Error};
 
 pub(crate) mod cask;
@@ -31,101 +31,6 @@ pub(crate) mod sabotage;
 pub(crate) mod view;
 
 pub(crate) use cask::open;
-
-/// The old generation of one keyspace.
-#[derive(Debug)]
-pub(crate) struct Bitcask {
-    fs: Arc<dyn FileSystem>,
-    dir: PathBuf,
-    keydir: RwLock<Keydir>,
-}
-
-/// The keys between two bounds, as they stood at one moment, with what is needed to read them.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) places: Vec<(Arc<[u8]>, Place)>,
-    pub(crate) files: Files,
-}
-
-impl Bitcask {
-    /// Reads the manifest and every file that it names, and writes nothing.
-    pub(crate) fn open(
-        fs: &Arc<dyn FileSystem>,
-        dir: &Path,
-        keyspace: u32,
-        sums: Sums,
-    ) -> Result<(Self, Manifest), Error> {
-        let mut manifest = read_manifest(&**fs, dir)?;
-        if manifest.keyspace != keyspace {
-            let path = dir.join(MANIFEST);
-            return Err(Error::damaged(&path, 0, Damage::Elsewhere("keyspace")));
-        }
-        let mut keydir = Keydir::new(manifest.store);
-        let mut after = Lsn(0);
-        for index in 0..manifest.files.len() {
-            let file = open_file(&**fs, dir, &manifest, manifest.files[index], after, sums)?;
-            manifest.files[index] = file.record;
-            after = file.span.through;
-            let mut scan = Scan::new(&file.data, file.record, file.span, Depth::Keys);
-            while let Some(entry) = scan.next()? {
-                if entry.tombstone {
-                    keydir.delete(entry.key);
-                } else {
-                    keydir.put_bytes(entry.key, entry.place);
-                }
-            }
-            keydir.add_file(file.record.number, Arc::new(file.data));
-        }
-        let fs = Arc::clone(fs);
-        Ok((Self { fs, dir: dir.to_owned(), keydir: RwLock::new(keydir) }, manifest))
-    }
-
-    pub(crate) fn fs(&self) -> &dyn FileSystem {
-        &*self.fs
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        // The lock is not held over the read: the file stays open for as long as it is needed.
-        let found = self.keydir().get(key).map(|(place, file)| (place, Arc::clone(file)));
-        found.map(|(place, file)| file.read(key, place)).transpose()
-    }
-
-    /// The keydir, for reading; its keys are in order.
-    pub(crate) fn ordered(&self) -> RwLockReadGuard<'_, Keydir> {
-        loop {
-            let keydir = self.keydir();
-            if keydir.is_ordered() {
-                return keydir;
-            }
-            drop(keydir);
-            self.keydir_mut().order();
-        }
-    }
-
-    pub(crate) fn keydir(&self) -> RwLockReadGuard<'_, Keydir> {
-        // A panic while it was held cannot have left a change half done: each is one call.
-        self.keydir.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn keydir_mut(&self) -> RwLockWriteGuard<'_, Keydir> {
-        self.keydir.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a manifest in place, durably: from here on its files are the keyspace.
-    pub(crate) fn install(&self, manifest: &Manifest) -> Result<(), Error> {
-        install_manifest(&*self.fs, &self.dir, manifest)
-    }
-}
-
-impl Snapshot {
-    pub(crate) fn take(keydir: &Keydir, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Self {
-        Self { places: keydir.range(lower, upper).collect(), files: keydir.files().clone() }
-    }
-}
 
 /// A data file that a manifest names, opened.
 #[derive(Debug)]
@@ -187,18 +92,58 @@ pub(crate) fn install_manifest(
     replaced.map_err(Error::io(&path, "put the manifest in place")).map(drop)
 }
 
-/// The data files in a keyspace's directory that its manifest does not name: what a checkpoint
-/// left that was cut, or that failed.
-pub(crate) fn unnamed_files(
-    fs: &dyn FileSystem,
-    dir: &Path,
-    manifest: &Manifest,
-) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs.list(dir).map_err(Error::io(dir, "list the directory"))?;
-    let named = |number| manifest.files.iter().any(|file| file.number == number);
-    let unnamed = entries.iter().filter(|entry| entry.kind == Kind::File).filter(|entry| {
-        let number = entry.name.to_str().and_then(file_number);
-        number.is_some_and(|number| !named(number))
-    });
-    Ok(unnamed.map(|entry| dir.join(&entry.name)).collect())
+/// The store that a manifest of the first version names, if one stands in a directory: those were
+/// written before stores had catalogs.
+pub(crate) fn first_version(fs: &dyn FileSystem, dir: &Path) -> Result<Option<StoreId>, Error> {
+    let path = dir.join(MANIFEST);
+    let kind = fs.kind(&path).map_err(Error::io(&path, "look at the manifest"))?;
+    if kind.is_none() {
+        return Ok(None);
+    }
+    let manifest = read_manifest(fs, dir)?;
+    Ok((manifest.version == FIRST_VERSION).then_some(manifest.store))
+}
+
+/// Verifies every byte of the files that the manifest names.
+pub(crate) fn verify(site: &Site, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+    let Some(manifest) = cask::find_manifest(site)? else { return Ok(()) };
+    let mut after = Lsn(0);
+    for &record in &manifest.files {
+        match open_file(&*site.fs, &site.dir, &manifest, record, after, Sums::Checked) {
+            Ok(file) => {
+                after = file.span.through;
+                verify_file(&file, sink)?;
+            }
+            Err(error) => note(error, sink)?,
+        }
+    }
+    Ok(())
+}
+
+fn verify_file(file: &Opened, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+    let mut scan = Scan::new(&file.data, file.record, file.span, Depth::All);
+    loop {
+        let place = scan.place();
+        match scan.next() {
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) => {}
+            Err(error) => {
+                note(error, sink)?;
+                if scan.place() == place {
+                    return Ok(()); // where the next entry begins is not known
+                }
+            }
+        }
+    }
+}
+
+/// Makes damage a finding, and passes on what is no damage.
+fn note(error: Error, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+    match error {
+        Error::Damaged { path, offset, damage } => {
+            sink(Finding { path, offset, what: damage.to_string() });
+            Ok(())
+        }
+        other => Err(other),
+    }
 }

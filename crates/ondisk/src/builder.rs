@@ -17,6 +17,8 @@ use crate::store::Settings;
 
 /// The bytes of young generation at which writers wait, unless chosen otherwise.
 const YOUNG_BUDGET: u64 = 64 << 20;
+/// The bytes of memory for what engines have read, unless chosen otherwise.
+const CACHE: u64 = 256 << 20;
 
 /// Chooses how a store is opened. [`Db::open`] takes the defaults.
 ///
@@ -38,6 +40,7 @@ pub struct Builder {
     background: Background,
     create: Create,
     young_budget: u64,
+    cache: u64,
     log: LogOptions,
     sabotage: Option<Sabotage>,
     store_id: Option<StoreId>,
@@ -72,6 +75,7 @@ impl Builder {
             background: Background::default(),
             create: Create::default(),
             young_budget: YOUNG_BUDGET,
+            cache: CACHE,
             log: LogOptions::default(),
             sabotage: None,
             store_id: None,
@@ -113,6 +117,14 @@ impl Builder {
     #[must_use]
     pub fn young_budget(mut self, bytes: u64) -> Self {
         self.young_budget = bytes.max(1);
+        self
+    }
+
+    /// How many bytes of memory engines may use for pages and blocks that they have read, 256 MiB
+    /// by default: half for the pages of trees, half for the blocks of sorted tables.
+    #[must_use]
+    pub fn cache(mut self, bytes: u64) -> Self {
+        self.cache = bytes;
         self
     }
 
@@ -172,6 +184,7 @@ impl Builder {
             create: self.create,
             store_id: self.store_id.unwrap_or_else(random_id),
             log: self.log,
+            cache_bytes: self.cache,
             settings: Settings { mode, limits, young_budget, log_budget, sabotage },
         };
         Db::start(opening, self.background)
@@ -182,7 +195,7 @@ impl Builder {
     /// # Errors
     /// As [`open`](Self::open); [`Error::Locked`] beside a writer.
     pub fn open_reader(self, path: impl AsRef<Path>) -> Result<Reader, Error> {
-        Reader::open(&self.fs, path.as_ref())
+        Reader::open(&self.fs, path.as_ref(), self.cache)
     }
 }
 

@@ -3,19 +3,23 @@
 //! Invariant: what is wrong with the store is a finding, not an error; an error says that it
 //! could not be judged.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use ondisk_fs::FileSystem;
 use ondisk_log::{Flow, Log, LogError, Lsn, Recovered, TornTail};
 
-use crate::bitcask::data_file::Sums;
-use crate::bitcask::data_file::scan::{Depth, Scan};
-use crate::bitcask::manifest::Manifest;
-use crate::bitcask::{Opened, open_file, read_manifest};
+use crate::cache::Caches;
+use crate::catalog::Catalog;
+use crate::engine::{EngineStats, Site};
 use crate::error::Error;
-use crate::open::{HALF_MADE, NOTHING_HERE, check_together, lock_shared, read_commit};
-use crate::place::{Standing, keyspace_dir, log_dir, not_a_store, survey};
+use crate::keyspaces::site_of;
+use crate::open::{
+    Engines, HALF_MADE, NOTHING_HERE, Replayed, common_site, lock_shared, read_catalog,
+    read_commit, spaces,
+};
+use crate::place::{Standing, log_dir, not_a_store, survey};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +37,14 @@ pub struct CheckReport {
     pub end: Lsn,
     /// Commits that the log holds.
     pub records: u64,
-    /// Keys that have a value.
+    /// Keys that have a value, in all keyspaces that are whole.
     pub keys: u64,
-    /// Bytes of the log's groups and of the data files.
+    /// Bytes of the log's groups and of the engines' files.
     pub bytes: u64,
-    /// Data files.
+    /// The engines' files.
     pub files: u64,
+    /// Keyspaces.
+    pub keyspaces: u64,
 }
 
 /// One thing that is damaged.
@@ -52,30 +58,39 @@ pub struct Finding {
     pub what: String,
 }
 
-/// Verifies every byte of a store that no writer has open: every group of the log, the manifest,
-/// every entry of every data file. Writes nothing.
+/// Verifies every byte of a store that no writer has open: the catalog, every group of the log,
+/// every file of every engine. Writes nothing.
 ///
 /// # Errors
 /// [`Error::NotAStore`], [`Error::Locked`], [`Error::NewerFormat`], [`Error::Io`]: the store could
 /// not be judged. Damage is no error but a finding.
-pub fn check(fs: &dyn FileSystem, path: impl AsRef<Path>) -> Result<CheckReport, Error> {
-    let path = path.as_ref();
+pub fn check(fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<CheckReport, Error> {
+    let (fs, path) = (&fs, path.as_ref());
     let mut check = Check::default();
-    match check.note(survey(fs, path))? {
+    match check.note(survey(&**fs, path))? {
         Some(Standing::Store) | None => {}
         Some(Standing::HalfMade) => return Err(not_a_store(path, HALF_MADE)),
         Some(Standing::Absent | Standing::Empty) => return Err(not_a_store(path, NOTHING_HERE)),
     }
-    let _held = lock_shared(fs, path)?;
-    let manifest = check.engine(fs, &keyspace_dir(path))?;
-    check.log(fs, path, manifest.as_ref())?;
+    let _held = lock_shared(&**fs, path)?;
+    let catalog = check.note(read_catalog(&**fs, path))?;
+    if let Some(catalog) = &catalog {
+        let site = common_site(fs, catalog.store, Arc::new(Caches::new(CACHE)));
+        check.engines(&site, path, catalog)?;
+        if check.report.findings.is_empty() {
+            check.together(site, path, catalog.clone())?;
+        }
+    }
+    check.log(&**fs, path, catalog.as_ref())?;
     Ok(check.report)
 }
+
+/// Bytes of memory for what engines read.
+const CACHE: u64 = 64 << 20;
 
 #[derive(Debug, Default)]
 struct Check {
     report: CheckReport,
-    keys: BTreeSet<Vec<u8>>,
 }
 
 impl Check {
@@ -106,83 +121,71 @@ impl Check {
         Ok(None)
     }
 
-    fn engine(&mut self, fs: &dyn FileSystem, dir: &Path) -> Result<Option<Manifest>, Error> {
-        let Some(manifest) = self.note(read_manifest(fs, dir))? else { return Ok(None) };
-        let mut after = Lsn(0);
-        for &record in &manifest.files {
-            let opened = open_file(fs, dir, &manifest, record, after, Sums::Checked);
-            if let Some(file) = self.note(opened)? {
-                after = file.span.through;
-                self.data_file(&file)?;
-            }
+    fn engines(&mut self, site: &Site, path: &Path, catalog: &Catalog) -> Result<(), Error> {
+        for listed in &catalog.keyspaces {
+            let site = site_of(site, path, listed.id, listed.options);
+            self.report.keyspaces += 1;
+            let findings = &mut self.report.findings;
+            let verified = crate::engines::verify(&site, &mut |finding| findings.push(finding));
+            self.note(verified)?;
         }
-        Ok(Some(manifest))
+        Ok(())
     }
 
-    fn data_file(&mut self, file: &Opened) -> Result<(), Error> {
-        self.report.files += 1;
-        self.report.bytes += file.record.len;
-        let mut scan = Scan::new(&file.data, file.record, file.span, Depth::All);
-        loop {
-            let place = scan.place();
-            match scan.next() {
-                Ok(None) => return Ok(()),
-                Ok(Some(entry)) if entry.tombstone => {
-                    self.keys.remove(entry.key);
-                }
-                Ok(Some(entry)) => {
-                    self.keys.insert(entry.key.to_vec());
-                }
-                Err(error) => {
-                    self.note(Err::<(), _>(error))?;
-                    if scan.place() == place {
-                        return Ok(()); // where the next entry begins is not known
-                    }
-                }
-            }
+    /// What holds between the catalog, the engines and the log; and how many keys there are.
+    fn together(&mut self, site: Site, path: &Path, catalog: Catalog) -> Result<(), Error> {
+        let fs = Arc::clone(&site.fs);
+        let Some(engines) = self.note(Engines::open(site, path, catalog))? else { return Ok(()) };
+        let mut replayed = Replayed::of(&engines);
+        let log = log_dir(path);
+        let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, u64::MAX);
+        let read = Log::read(&*fs, &log, engines.replay_from(), &mut sink).map_err(Error::from);
+        // What is wrong with the log alone is found when all of it is read.
+        let Ok(recovered) = read else { return Ok(()) };
+        if replayed.failure.is_some() {
+            return Ok(());
         }
+        if self.note(engines.check_together(path, &recovered))?.is_none() {
+            return Ok(());
+        }
+        let Engines { catalog, opened, .. } = engines;
+        for space in spaces(&catalog, replayed.young, opened) {
+            let mut range = crate::snapshot::range(&space.generations(), .., recovered.end);
+            while let Some(true) = self.note(range.advance())? {
+                self.report.keys += 1;
+            }
+            let EngineStats { files, .. } = space.engine.stats();
+            self.report.files += files.values().map(|it| it.count).sum::<u64>();
+            self.report.bytes += files.values().map(|it| it.bytes).sum::<u64>();
+        }
+        Ok(())
     }
 
     fn log(
         &mut self,
         fs: &dyn FileSystem,
         path: &Path,
-        manifest: Option<&Manifest>,
+        catalog: Option<&Catalog>,
     ) -> Result<(), Error> {
         let dir = log_dir(path);
         let mut refused = None;
-        let checkpoint = manifest.map_or(Lsn(0), |manifest| manifest.checkpoint);
+        let next_id = catalog.map_or(u32::MAX, |catalog| catalog.next_id);
         // From the first commit that the log still has: what a checkpoint holds is verified too.
         let mut sink = |lsn, payload| {
             self.report.records += 1;
-            match read_commit(&dir, lsn, payload) {
-                Ok(commit) if lsn > checkpoint => {
-                    for op in commit.ops() {
-                        let key = op.key.of(commit.payload());
-                        match op.value {
-                            Some(_) => drop(self.keys.insert(key.to_vec())),
-                            None => drop(self.keys.remove(key)),
-                        }
-                    }
-                }
-                Ok(_) => {}
+            match read_commit(&dir, lsn, payload, next_id) {
+                Ok(_) => Flow::Continue,
                 Err(error) => {
                     refused = Some(error);
-                    return Flow::Full;
+                    Flow::Full
                 }
             }
-            Flow::Continue
         };
         let read = Log::read(fs, &dir, Lsn(0), &mut sink).map_err(Error::from);
         if let Some(error) = refused {
             self.note(Err::<(), _>(error))?;
         }
-        let recovered = self.note(read)?;
-        self.report.keys = self.keys.len() as u64;
-        let Some(recovered) = recovered else { return Ok(()) };
-        if let Some(manifest) = manifest {
-            self.note(check_together(&keyspace_dir(path), manifest, &recovered))?;
-        }
+        let Some(recovered) = self.note(read)? else { return Ok(()) };
         let Recovered { end, was_closed, torn_tail, above_watermark, bytes, .. } = recovered;
         self.report.bytes += bytes;
         self.report.end = end;

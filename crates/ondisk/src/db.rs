@@ -12,11 +12,15 @@ use ondisk_log::{Lsn, Receipt, Recovered, Step, SyncMode, Ticket};
 use crate::batch::Batch;
 use crate::builder::{Background, Builder};
 use crate::error::Error;
+use crate::keyspace::DEFAULT_NAME;
+use crate::keyspace::handle::Keyspace;
 use crate::open::Opening;
+use crate::options::KeyspaceOptions;
 use crate::range::Range;
+use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::store::Store;
-use crate::value::Value;
+use crate::value::{Key, Value};
 use crate::worker::Worker;
 
 /// An embedded key-value store in a directory, whose `Ok` means *durable*.
@@ -102,16 +106,92 @@ impl Db {
     pub(crate) fn start(opening: Opening<'_>, background: Background) -> Result<Self, Error> {
         let path = opening.path.to_owned();
         let (store, recovered) = opening.open()?;
-        let store = Arc::new(store);
         let worker = match background {
             Background::Manual => None,
             Background::Thread => {
-                let started = Worker::start(Arc::clone(&store));
+                let started = Worker::start(&store);
                 Some(started.map_err(Error::io(&path, "start the store's thread"))?)
             }
         };
         let handle = Handle { store, worker: Mutex::new(worker), recovered };
         Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Opens a keyspace; makes it, durably, where there is none of that name. What it was made
+    /// with never changes.
+    ///
+    /// # Errors
+    /// [`Error::OtherOptions`] where it is there with other options; [`Error::KeyspaceName`],
+    /// [`Error::PageSize`]; [`Error::Io`]; [`Error::Closed`].
+    pub fn keyspace(&self, name: &str, options: KeyspaceOptions) -> Result<Keyspace, Error> {
+        self.open_keyspace(name, Some(options))
+    }
+
+    /// Opens a keyspace that is there, whatever it was made with.
+    ///
+    /// # Errors
+    /// [`Error::NoKeyspace`]; [`Error::Closed`].
+    pub fn existing_keyspace(&self, name: &str) -> Result<Keyspace, Error> {
+        self.open_keyspace(name, None)
+    }
+
+    fn open_keyspace(
+        &self,
+        name: &str,
+        options: Option<KeyspaceOptions>,
+    ) -> Result<Keyspace, Error> {
+        let store = self.store();
+        store.check_open()?;
+        Ok(Keyspace::new(self.clone(), store.keyspaces.open(name, options)?))
+    }
+
+    /// The keyspace that every store has: what `get`, `put` and the like of this handle are about.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn default_keyspace(&self) -> Result<Keyspace, Error> {
+        self.existing_keyspace(DEFAULT_NAME)
+    }
+
+    /// The keyspaces, in the order in which they were made.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn keyspaces(&self) -> Result<Vec<Keyspace>, Error> {
+        let store = self.store();
+        store.check_open()?;
+        let spaces = store.keyspaces.now();
+        Ok(spaces.iter().map(|space| Keyspace::new(self.clone(), Arc::clone(space))).collect())
+    }
+
+    /// Drops a keyspace with all that it holds. It is gone, durably, when this returns; its space
+    /// comes back when no snapshot and no handle needs it any more.
+    ///
+    /// # Errors
+    /// [`Error::NoKeyspace`], [`Error::DefaultKeyspace`], [`Error::Io`], [`Error::Closed`].
+    pub fn drop_keyspace(&self, name: &str) -> Result<(), Error> {
+        let store = self.store();
+        store.check_open()?;
+        let space = store.keyspaces.named(name);
+        let space = space.ok_or_else(|| Error::NoKeyspace { name: name.to_owned() })?;
+        store.drop_keyspace(&space)
+    }
+
+    /// The whole store as of the last commit that is acknowledged now.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.snapshot_at(At::Acknowledged)
+    }
+
+    /// The whole store as of the last commit that is acknowledged, or durable, now.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn snapshot_at(&self, at: At) -> Result<Snapshot, Error> {
+        self.store().check_open()?;
+        Ok(Snapshot::take(self.store(), at))
     }
 
     /// The value of a key; `None` when it has none. Sees every commit that was acknowledged
@@ -123,7 +203,27 @@ impl Db {
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
         let store = self.store();
         store.check_open()?;
-        store.keyspace.get(key.as_ref(), || store.visible())
+        store.default.get(key.as_ref(), store.visible())
+    }
+
+    /// Whether a key has a value.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        Ok(self.get(key)?.is_some())
+    }
+
+    /// The values of several keys, in the order in which they are asked for, all as of one
+    /// commit.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Value>>, Error> {
+        self.default_keyspace()?.multi_get(keys)
     }
 
     /// Gives a key a value, in the store's mode. On return it is visible, and on the rung that
@@ -135,7 +235,8 @@ impl Db {
     /// returns. [`Error::Log`] with a poisoned log: the commit may or may not be there after the
     /// next open.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Receipt, Error> {
-        self.put_with(key, value, self.store().settings.mode)
+        let store = self.store();
+        self.put_with(key, value, store.default.mode(store.settings.mode))
     }
 
     /// As [`put`](Self::put), in a mode of its own.
@@ -167,7 +268,8 @@ impl Db {
     /// # Errors
     /// As [`put`](Self::put), and [`Error::BatchTooLarge`].
     pub fn batch(&self, batch: Batch) -> Result<Receipt, Error> {
-        self.batch_with(batch, self.store().settings.mode)
+        let mode = self.store().mode_of(&batch);
+        self.batch_with(batch, mode)
     }
 
     /// As [`batch`](Self::batch), in a mode of its own.
@@ -187,7 +289,8 @@ impl Db {
     /// # Errors
     /// As [`batch`](Self::batch), but for a poisoned log: [`Pending::wait`] tells.
     pub fn begin(&self, batch: Batch) -> Result<Pending, Error> {
-        self.begin_with(batch, self.store().settings.mode)
+        let mode = self.store().mode_of(&batch);
+        self.begin_with(batch, mode)
     }
 
     /// As [`begin`](Self::begin), in a mode of its own.
@@ -200,9 +303,10 @@ impl Db {
         Ok(Pending { store, ticket, mode })
     }
 
-    /// The keys between two bounds with their values, in order, as of the last commit that is
-    /// acknowledged now. The keys are collected before this returns; values on disk are read as
-    /// the walk gets there. The first call puts the keys of the store in order.
+    /// The keys between two bounds with their values, in order from either end, as of the last
+    /// commit that is acknowledged now. Lazy: keys and values are read as the walk gets there,
+    /// and memory is bounded whatever its length. The first range of a keyspace of the engine
+    /// bitcask puts its keys in order.
     ///
     /// ```
     /// # fn main() -> Result<(), ondisk::Error> {
@@ -220,10 +324,32 @@ impl Db {
     pub fn range<'k>(&self, bounds: impl RangeBounds<&'k [u8]>) -> Result<Range, Error> {
         let store = self.store();
         store.check_open()?;
-        Ok(match possible(&bounds) {
-            Some((lower, upper)) => store.keyspace.range(lower, upper, || store.visible()),
-            None => Range::empty(),
-        })
+        let visible = store.visible();
+        Ok(crate::snapshot::range(&store.default.generations(), bounds, visible))
+    }
+
+    /// The keys that begin with a prefix, with their values.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range).
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Range, Error> {
+        self.default_keyspace()?.prefix(prefix)
+    }
+
+    /// The first key, with its value.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range).
+    pub fn first(&self) -> Result<Option<(Key, Value)>, Error> {
+        self.range(..)?.next().transpose()
+    }
+
+    /// The last key, with its value.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range).
+    pub fn last(&self) -> Result<Option<(Key, Value)>, Error> {
+        self.range(..)?.next_back().transpose()
     }
 
     /// Makes everything durable that was acknowledged before the call, in every mode.
@@ -244,6 +370,16 @@ impl Db {
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.store().check_open()?;
         self.store().checkpoint()
+    }
+
+    /// Takes everything over into the engines, and lets them reclaim until nothing can be won any
+    /// more: merges, compactions, files of dropped keyspaces.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub fn compact(&self) -> Result<(), Error> {
+        self.store().check_open()?;
+        self.store().compact()
     }
 
     /// One bounded piece of background work, for a store that was opened with
@@ -290,7 +426,7 @@ impl Db {
         &self.handle.recovered
     }
 
-    fn store(&self) -> &Arc<Store> {
+    pub(crate) fn store(&self) -> &Arc<Store> {
         &self.handle.store
     }
 }
@@ -325,6 +461,7 @@ impl Handle {
             return Ok(());
         }
         self.store.alarm.stop();
+        self.store.reclaim_alarm.stop();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker {
             worker.join();

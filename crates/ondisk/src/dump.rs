@@ -67,7 +67,7 @@ fn write(
 }
 
 fn write_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {
-    let Manifest { store, keyspace, checkpoint, edit, next_number, files } = manifest;
+    let Manifest { store, keyspace, checkpoint, edit, next_number, files, .. } = manifest;
     writeln!(out, "manifest of keyspace {keyspace}, engine bitcask, store {store}")?;
     writeln!(out, "  commit point {edit}: checkpoint LSN {checkpoint}")?;
     writeln!(out, "  next file {next_number}, files {}", files.len())?;

@@ -140,12 +140,18 @@ pub(crate) struct Work<'a> {
 }
 
 /// Readers in other processes, numbered as they came.
-pub(crate) trait Pins: Sync {
+pub(crate) trait Pins: Send + Sync {
     /// No reader that is alive now has a higher number; 0 without readers.
     fn newest(&self) -> u64;
 
     /// No reader that is alive now has a lower number; `None` without readers.
     fn oldest(&self) -> Option<u64>;
+}
+
+impl Debug for dyn Pins + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pins {{ {:?}..={} }}", self.oldest(), self.newest())
+    }
 }
 
 /// Why a keyspace is looked at for reclaiming.

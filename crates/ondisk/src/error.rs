@@ -10,6 +10,7 @@ use ondisk_fs::LockError;
 use ondisk_log::{LogError, Lsn};
 
 use crate::commit::CommitError;
+use crate::options::KeyspaceOptions;
 
 /// Why a call on a store failed.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +107,54 @@ pub enum Error {
     NotAFile {
         /// The file.
         path: PathBuf,
+    },
+    /// A name that no keyspace can have.
+    #[error("a keyspace's name of {len} bytes: it takes 1 to {limit} bytes")]
+    KeyspaceName {
+        /// The name's length in bytes.
+        len: usize,
+        /// The longest name.
+        limit: usize,
+    },
+    /// The store has no such keyspace.
+    #[error("no keyspace is named `{}`; make it with its engine first", name.escape_default())]
+    NoKeyspace {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The keyspace was dropped, by this handle or by another.
+    #[error("the keyspace `{}` was dropped", name.escape_default())]
+    KeyspaceDropped {
+        /// Its name.
+        name: String,
+    },
+    /// The keyspace every store has cannot be dropped.
+    #[error("the keyspace `default` belongs to every store and cannot be dropped")]
+    DefaultKeyspace,
+    /// The keyspace is there, made with other options.
+    #[error(
+        "the keyspace `{}` was made with the options `{stored}`, not `{asked}`; open it with those, \
+         or give another name", name.escape_default()
+    )]
+    OtherOptions {
+        /// Its name.
+        name: String,
+        /// What it was made with.
+        stored: Box<KeyspaceOptions>,
+        /// What was asked for.
+        asked: Box<KeyspaceOptions>,
+    },
+    /// A batch names a keyspace of another store.
+    #[error("the batch names a keyspace of another store; use the handles of this one")]
+    ForeignKeyspace,
+    /// All numbers of keyspaces were used.
+    #[error("the store has had as many keyspaces as there are numbers for them")]
+    TooManyKeyspaces,
+    /// A page size that no tree can have.
+    #[error("a page size of {found} bytes: it is a power of two from 1024 to 65536")]
+    PageSize {
+        /// What was asked for.
+        found: u32,
     },
     /// The store was closed, by this handle or by a clone of it.
     #[error("the store is closed; open it again")]

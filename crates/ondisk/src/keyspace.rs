@@ -1,147 +1,231 @@
-//! A keyspace: its young map, its engine, and how a read goes through both.
+//! A keyspace from the inside: its young map, its engine, and how a read goes through both.
 //!
-//! Invariant: whoever loads the view and only then asks what is acknowledged sees, in the view
-//! and the engine together, every commit that was acknowledged before the view was loaded. The
-//! view gives a frozen map up only when the engine has all of it.
+//! Invariant: the generations that a reader loads hold, together, every commit of the keyspace
+//! that had its LSN when they were loaded and was acknowledged. A frozen map is given up only
+//! together with taking the engine's view that holds all of it, in one step.
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use ondisk_log::Lsn;
+use ondisk_log::{Lsn, SyncMode};
 
-use crate::bitcask::{Bitcask, Snapshot};
 use crate::commit::Commit;
+use crate::engine::{Engine, View};
 use crate::error::Error;
+use crate::options::KeyspaceOptions;
 use crate::range::Range;
 use crate::value::Value;
 use crate::young::{Found, Young};
 
-/// The keyspace that every store has, and so far the only one.
-pub(crate) const DEFAULT_KEYSPACE: u32 = 0;
+pub(crate) mod handle;
 
+/// The keyspace that every store has.
+pub(crate) const DEFAULT_KEYSPACE: u32 = 0;
+/// Its name.
+pub(crate) const DEFAULT_NAME: &str = "default";
+
+/// One keyspace of an open store.
 #[derive(Debug)]
-pub(crate) struct Keyspace {
-    id: u32,
-    view: ArcSwap<View>,
-    engine: Bitcask,
+pub(crate) struct Space {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) options: KeyspaceOptions,
+    pub(crate) engine: Arc<dyn Engine>,
+    generations: ArcSwap<Generations>,
+    /// Held while the generations change; readers take no lock.
+    changing: Mutex<()>,
+    dropped: AtomicBool,
 }
 
-/// The young generation as a reader finds it.
-#[derive(Debug)]
-pub(crate) struct View {
+/// A keyspace as a reader finds it: two young maps and an immutable view of the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Generations {
     /// Takes the commits of now.
-    active: Arc<Young>,
+    pub(crate) active: Arc<Young>,
     /// What a checkpoint is taking over.
-    frozen: Option<Frozen>,
+    pub(crate) frozen: Option<Frozen>,
+    /// What the engine holds.
+    pub(crate) old: Arc<dyn View>,
 }
 
 /// A young map that takes no more commits.
 #[derive(Clone, Debug)]
 pub(crate) struct Frozen {
     pub(crate) young: Arc<Young>,
-    /// The last commit in it.
+    /// No commit in it is above this, and none of the keyspace that is neither in it nor in the
+    /// engine is at or below.
     pub(crate) through: Lsn,
 }
 
-impl Frozen {
-    /// A map without commits: the engine has all through an LSN.
-    pub(crate) fn none(through: Lsn) -> Self {
-        Self { young: Arc::new(Young::new()), through }
+impl Space {
+    pub(crate) fn new(
+        id: u32,
+        name: String,
+        options: KeyspaceOptions,
+        young: Young,
+        engine: Arc<dyn Engine>,
+    ) -> Self {
+        let old = engine.view();
+        let generations = Generations { active: Arc::new(young), frozen: None, old };
+        Self {
+            id,
+            name,
+            options,
+            engine,
+            generations: ArcSwap::from_pointee(generations),
+            changing: Mutex::new(()),
+            dropped: AtomicBool::new(false),
+        }
     }
-}
 
-impl Keyspace {
-    pub(crate) fn new(id: u32, young: Young, engine: Bitcask) -> Self {
-        let view = View { active: Arc::new(young), frozen: None };
-        Self { id, view: ArcSwap::from_pointee(view), engine }
+    /// The mode of commits that say nothing else.
+    pub(crate) fn mode(&self, stores: SyncMode) -> SyncMode {
+        self.options.sync.unwrap_or(stores)
     }
 
-    pub(crate) fn engine(&self) -> &Bitcask {
-        &self.engine
+    /// The generations of now, to be kept for as long as a read goes on.
+    pub(crate) fn generations(&self) -> Arc<Generations> {
+        self.generations.load_full()
     }
 
     /// Adds a commit to the active map. Between this and the commit's LSN no
     /// [`freeze`](Self::freeze) may come: the caller holds it off.
-    pub(crate) fn insert(&self, lsn: Lsn, commit: &Commit) {
-        self.view.load().active.insert(lsn, commit, self.id);
+    /// Answers how many bytes of memory it took.
+    pub(crate) fn insert(&self, lsn: Lsn, commit: &Commit) -> u64 {
+        self.generations.load().active.insert(lsn, commit, self.id)
     }
 
-    /// The value of a key as of the newest commit that `visible` names, or of a later one.
-    pub(crate) fn get(
-        &self,
-        key: &[u8],
-        visible: impl FnOnce() -> Lsn,
-    ) -> Result<Option<Value>, Error> {
-        // The view first: a commit that is acknowledged when `visible` is asked is then in the
-        // view, or came after it was loaded, and a read may miss what came after it began.
-        let view = self.view.load();
-        let visible = visible();
-        let in_frozen = || view.frozen.as_ref().and_then(|it| it.young.get(key, visible));
-        match view.active.get(key, visible).or_else(in_frozen) {
-            Some(Found::Value(value)) => Ok(Some(value.into())),
-            Some(Found::Deleted) => Ok(None),
-            // If a checkpoint has moved on meanwhile, the engine holds a later commit than
-            // `visible`: acknowledged all the same, before this returns.
-            None => Ok(self.engine.get(key)?.map(Value::from)),
-        }
-    }
-
-    /// The keys between two bounds as of one commit, that which `visible` names or the last
-    /// before the view changed.
-    pub(crate) fn range(
-        &self,
-        lower: Bound<&[u8]>,
-        upper: Bound<&[u8]>,
-        visible: impl FnOnce() -> Lsn,
-    ) -> Range {
-        let keydir = self.engine.ordered();
-        // Under the keydir's lock: what a checkpoint has put there is in the frozen map still, or
-        // the view has let go of it. So the two are of one moment.
-        let view = self.view.load_full();
-        let visible = visible();
-        let snapshot = Snapshot::take(&keydir, lower, upper);
-        drop(keydir);
-        let frozen = view.frozen.as_ref().map(|it| it.young.range(lower, upper, visible));
-        let active = view.active.range(lower, upper, visible);
-        Range::new(active, frozen.into_iter().flatten(), snapshot)
+    /// The value of a key as of the newest commit at or below `visible`, or of a later one that
+    /// is acknowledged all the same.
+    pub(crate) fn get(&self, key: &[u8], visible: Lsn) -> Result<Option<Value>, Error> {
+        self.generations.load().get(key, visible)
     }
 
     /// The bytes of young generation that are kept in memory.
     pub(crate) fn young_bytes(&self) -> u64 {
-        let view = self.view.load();
-        view.active.weight() + view.frozen.as_ref().map_or(0, |it| it.young.weight())
+        let now = self.generations.load();
+        now.active.weight() + now.frozen.as_ref().map_or(0, |it| it.young.weight())
     }
 
     /// How many versions the young generation holds.
     pub(crate) fn young_versions(&self) -> usize {
-        let view = self.view.load();
-        view.active.len() + view.frozen.as_ref().map_or(0, |it| it.young.len())
+        let now = self.generations.load();
+        now.active.len() + now.frozen.as_ref().map_or(0, |it| it.young.len())
+    }
+
+    /// The lowest LSN that is in no commit point of the engine, if there is one.
+    pub(crate) fn oldest(&self) -> Option<Lsn> {
+        let now = self.generations.load();
+        // What is frozen is older.
+        let frozen = now.frozen.as_ref().and_then(|it| it.young.first_lsn());
+        frozen.or_else(|| now.active.first_lsn())
     }
 
     /// The frozen map, if there is one.
     pub(crate) fn frozen(&self) -> Option<Frozen> {
-        self.view.load().frozen.clone()
+        self.generations.load().frozen.clone()
     }
 
     /// Freezes the active map, which holds all commits through an LSN, and opens an empty one.
     /// No commit may be between its LSN and the map, and no other frozen map may be there.
     pub(crate) fn freeze(&self, through: Lsn) -> Frozen {
-        let view = self.view.load();
-        debug_assert!(view.frozen.is_none(), "one checkpoint at a time");
-        let frozen = Frozen { young: Arc::clone(&view.active), through };
-        let active = Arc::new(Young::new());
-        self.view.store(Arc::new(View { active, frozen: Some(frozen.clone()) }));
+        let _changing = self.changing();
+        let now = self.generations.load();
+        debug_assert!(now.frozen.is_none(), "one checkpoint at a time");
+        let frozen = Frozen { young: Arc::clone(&now.active), through };
+        let next = Generations {
+            active: Arc::new(Young::new()),
+            frozen: Some(frozen.clone()),
+            old: Arc::clone(&now.old),
+        };
+        self.generations.store(Arc::new(next));
         frozen
     }
 
-    /// Lets go of the frozen map: the engine has all of it.
-    pub(crate) fn thaw(&self) {
-        // Under the keydir's lock, for `range`; but a large map is not freed under it.
-        let keydir = self.engine.keydir_mut();
-        let active = Arc::clone(&self.view.load().active);
-        let before = self.view.swap(Arc::new(View { active, frozen: None }));
-        drop(keydir);
-        drop(before);
+    /// Takes the engine's newest view, and lets go of the frozen map if the view holds all of it.
+    /// Answers how many bytes of young map that were.
+    pub(crate) fn refresh(&self) -> u64 {
+        let changing = self.changing();
+        let now = self.generations.load();
+        let old = self.engine.view();
+        let frozen = now.frozen.clone().filter(|it| old.through() < it.through);
+        let weight = |frozen: &Option<Frozen>| frozen.as_ref().map_or(0, |it| it.young.weight());
+        let freed = weight(&now.frozen) - weight(&frozen);
+        let next = Generations { active: Arc::clone(&now.active), frozen, old };
+        let before = self.generations.swap(Arc::new(next));
+        drop(changing);
+        drop(before); // a large map is not freed under the lock
+        freed
     }
+
+    /// Forgets the frozen map, though the engine has not all of it: the canary's way.
+    pub(crate) fn forget_frozen(&self) {
+        let _changing = self.changing();
+        let now = Generations::clone(&self.generations.load());
+        self.generations.store(Arc::new(Generations { frozen: None, ..now }));
+    }
+
+    /// Whether the keyspace was dropped.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody keeps its generations, or its engine works.
+    pub(crate) fn is_read(&self) -> bool {
+        let now = self.generations();
+        // Here and in the field is one each.
+        Arc::strong_count(&now) > 2 || Arc::strong_count(&self.engine) > 1
+    }
+
+    pub(crate) fn mark_dropped(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        // A panic while it was held left the generations as they were: each change is one store.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    /// As [`Space::get`].
+    pub(crate) fn get(&self, key: &[u8], visible: Lsn) -> Result<Option<Value>, Error> {
+        let visible = self.at(visible);
+        let in_frozen = || self.frozen.as_ref().and_then(|it| it.young.get(key, visible));
+        match self.active.get(key, visible).or_else(in_frozen) {
+            Some(Found::Value(value)) => Ok(Some(value.into())),
+            Some(Found::Deleted) => Ok(None),
+            None => self.old.get(key),
+        }
+    }
+
+    /// The keys between two bounds as of one commit.
+    pub(crate) fn range(
+        self: &Arc<Self>,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        visible: Lsn,
+    ) -> Range {
+        Range::new(Arc::clone(self), lower, upper, self.at(visible))
+    }
+
+    /// The commit that a read at `visible` is of. The engine may have moved on since that was
+    /// asked: what it holds is acknowledged, and nothing of the keyspace lies between the two.
+    fn at(&self, visible: Lsn) -> Lsn {
+        visible.max(self.old.through())
+    }
+}
+
+/// Checks a name for a keyspace: any text from 1 to 255 bytes.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    let (len, limit) = (name.len(), crate::catalog::LONGEST_NAME);
+    if len == 0 || len > limit { Err(Error::KeyspaceName { len, limit }) } else { Ok(()) }
+}
+
+/// The directory of a keyspace in a store's.
+pub(crate) fn keyspace_dir(store: &Path, id: u32) -> std::path::PathBuf {
+    crate::place::keyspaces_dir(store).join(id.to_string())
 }

@@ -36,6 +36,7 @@ mod bitcask;
 mod btree;
 mod builder;
 mod cache;
+mod catalog;
 mod check;
 mod checkpoint;
 mod checksum;
@@ -43,17 +44,22 @@ mod commit;
 mod db;
 mod dump;
 mod engine;
+mod engines;
 mod error;
 mod keyspace;
+mod keyspaces;
 mod limits;
 mod lsm;
 mod open;
 mod options;
+mod pins;
 mod place;
 mod range;
 mod reader;
+mod reclaim;
 #[doc(hidden)]
 pub mod sabotage;
+mod snapshot;
 mod stats;
 mod store;
 mod value;
@@ -68,6 +74,7 @@ pub use db::{Db, Pending};
 pub use dump::dump;
 pub use engine::{EngineStats, FileCount, FileKind};
 pub use error::{Damage, Error};
+pub use keyspace::handle::Keyspace;
 pub use ondisk_fs::{FileSystem, OsFs, Rung};
 pub use ondisk_log::{
     Batch as BatchLimits, LogError, LogStats, Lsn, Receipt, Recovered, Step, StoreId, SyncMode,
@@ -78,5 +85,6 @@ pub use options::{
 };
 pub use range::Range;
 pub use reader::Reader;
-pub use stats::Stats;
+pub use snapshot::{At, Snapshot};
+pub use stats::{KeyspaceStats, Stats};
 pub use value::{Key, Value};

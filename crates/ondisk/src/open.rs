@@ -11,18 +11,18 @@ use bytes::{Bytes, BytesMut};
 use ondisk_fs::{FileSystem, LockError, LockMode, create_dir_durable};
 use ondisk_log::{Flow, Log, LogOptions, Lsn, Recovered, StoreId};
 
-use crate::bitcask::data_file::Sums;
-use crate::bitcask::manifest::{MANIFEST, Manifest};
-use crate::bitcask::{Bitcask, install_manifest, unnamed_files};
 use crate::builder::Create;
-use crate::checkpoint::Checkpointer;
+use crate::cache::Caches;
+use crate::catalog::{CATALOG, Catalog, Listed};
 use crate::commit::{COMMIT_VERSION, Commit, CommitError};
+use crate::engine::{CommitPoint, Engine, Site};
 use crate::error::{Damage, Error};
-use crate::keyspace::{DEFAULT_KEYSPACE, Keyspace};
+use crate::keyspace::{DEFAULT_KEYSPACE, DEFAULT_NAME, Space, keyspace_dir};
+use crate::keyspaces::{Keyspaces, Spaces, remove_unnamed, site_of};
 use crate::limits::LONGEST_KEY;
-use crate::place::{
-    Standing, keyspace_dir, keyspaces_dir, lock_path, log_dir, not_a_store, survey,
-};
+use crate::options::KeyspaceOptions;
+use crate::pins::NoPins;
+use crate::place::{Standing, keyspaces_dir, lock_path, log_dir, not_a_store, survey};
 use crate::sabotage::Sabotage;
 use crate::store::{Settings, Store};
 use crate::young::Loading;
@@ -41,12 +41,21 @@ pub(crate) struct Opening<'a> {
     /// Of a store that is made.
     pub(crate) store_id: StoreId,
     pub(crate) log: LogOptions,
+    pub(crate) cache_bytes: u64,
     pub(crate) settings: Settings,
+}
+
+/// A store's catalog and the engines that it names, opened, with nothing written.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    pub(crate) catalog: Catalog,
+    pub(crate) site: Site,
+    pub(crate) opened: Vec<Arc<dyn Engine>>,
 }
 
 impl Opening<'_> {
     /// Opens for writing.
-    pub(crate) fn open(self) -> Result<(Store, Recovered), Error> {
+    pub(crate) fn open(self) -> Result<(Arc<Store>, Recovered), Error> {
         let (fs, path) = (&*self.fs, self.path);
         match (survey(fs, path)?, self.create) {
             (Standing::Store, _) | (Standing::Empty, Create::IfMissing) => {}
@@ -57,34 +66,54 @@ impl Opening<'_> {
         }
         let held = fs.lock(&lock_path(path), LockMode::Exclusive).map_err(Error::lock(path))?;
         // Again, under the lock: somebody may have made the store meanwhile.
-        let (log, engine, manifest, replayed, recovered) = match survey(fs, path)? {
+        let (log, engines, replayed, recovered) = match survey(fs, path)? {
             Standing::Store => self.recover()?,
             _ if self.create == Create::Never => return Err(not_a_store(path, NOTHING_HERE)),
             _ => self.make()?,
         };
-        // What a process that died put there may stand in the cache alone; so may a manifest of
-        // which the log was never told: putting it in place may have failed at the last step.
-        let told = recovered.was_closed && manifest.checkpoint == recovered.checkpoint;
-        if !told && !self.breaks(Sabotage::ManifestNotRenewed) {
-            engine.install(&manifest)?;
-        }
-        // Only now: no manifest that a cut can bring back names them.
-        for path in unnamed_files(fs, engine.dir(), &manifest)? {
-            fs.remove(&path).map_err(Error::io(&path, "remove a file that belongs to nothing"))?;
-        }
+        let catalog = self.renew(&engines, &recovered)?;
+        // Only now: no commit point that a cut can bring back names them.
+        remove_unnamed(fs, path, &catalog)?;
+        engines.opened.iter().try_for_each(|engine| engine.sweep())?;
         let Replayed { young, last, failure, full, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
-        let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young.finish(), engine);
-        let checkpointer = Checkpointer::new(manifest, recovered.checkpoint);
-        let store = Store::new(log, keyspace, checkpointer, self.settings, held);
+        let Engines { site, opened, .. } = engines;
+        let spaces = spaces(&catalog, young, opened);
+        let default = Arc::clone(default_of(path, &spaces)?);
+        let keyspaces = Keyspaces::new(path.to_owned(), site, catalog, spaces);
+        let pins = Arc::new(NoPins);
+        let released = recovered.checkpoint;
+        let store = Store::new(log, keyspaces, default, released, self.settings, pins, held);
         if full {
             replay_rest(&store, &log_dir(path), last)?;
         }
-        Ok((store, recovered))
+        Ok((Arc::new(store), recovered))
     }
 
     fn breaks(&self, rule: Sabotage) -> bool {
         self.settings.sabotage == Some(rule)
+    }
+
+    /// What a process that died put in place may stand in the cache alone: it is put there anew.
+    /// What the catalog confirms was durable before the catalog said so.
+    fn renew(&self, engines: &Engines, recovered: &Recovered) -> Result<Catalog, Error> {
+        let mut catalog = engines.catalog.clone();
+        let assumed = !has_catalog(&*self.fs, self.path)?;
+        if assumed {
+            // First of all: what is put in place below is not from before there were catalogs.
+            catalog.install(&*self.fs, self.path)?;
+        }
+        for (listed, engine) in catalog.keyspaces.iter_mut().zip(&engines.opened) {
+            let point = engine.commit_point();
+            if point != listed.confirmed && !self.breaks(Sabotage::ManifestNotRenewed) {
+                engine.renew()?;
+                listed.confirmed = engine.commit_point();
+            }
+        }
+        if catalog != engines.catalog || (!recovered.was_closed && !assumed) {
+            catalog.install(&*self.fs, self.path)?;
+        }
+        Ok(catalog)
     }
 
     /// Makes a store. A cut before the last step leaves one that is half made.
@@ -93,45 +122,160 @@ impl Opening<'_> {
         // Its name too, if it is here already: whoever made it may not have synced that.
         make_dir(fs, path)?;
         let new = Log::create(Arc::clone(&self.fs), &log_dir(path), self.store_id, self.log)?;
-        let (keyspaces, dir) = (keyspaces_dir(path), keyspace_dir(path));
-        make_dir(fs, &keyspaces)?;
-        make_dir(fs, &dir)?;
-        let manifest = Manifest::new(new.store_id(), DEFAULT_KEYSPACE);
-        if self.breaks(Sabotage::FirstManifestNotSynced) {
-            let path = dir.join(MANIFEST);
-            let io = |source| Error::Io { path: path.clone(), op: "make the manifest", source };
+        make_dir(fs, &keyspaces_dir(path))?;
+        let catalog = Catalog::of_default(new.store_id());
+        if self.breaks(Sabotage::FirstCatalogNotSynced) {
+            let path = path.join(CATALOG);
+            let io = |source| Error::Io { path: path.clone(), op: "make the catalog", source };
             let file = fs.create_new(&path).map_err(io)?;
-            file.write_all_at(&manifest.encode(), 0).map_err(io)?;
+            file.write_all_at(&catalog.encode(), 0).map_err(io)?;
         } else {
-            install_manifest(fs, &dir, &manifest)?;
+            catalog.install(fs, path)?;
         }
-        // The keyspace is there, durably: so the store may be.
+        // The catalog is there, durably: so the store may be.
         let log = new.finish()?;
-        let (engine, manifest) = self.open_engine(&dir)?;
-        let recovered = nothing_recovered(self.store_id);
-        let young = Replayed::above(Lsn(0));
-        Ok((log, engine, manifest, young, recovered))
+        let engines = Engines::open(self.site(catalog.store), path, catalog)?;
+        let young = Replayed::of(&engines);
+        Ok((log, engines, young, nothing_recovered(self.store_id)))
     }
 
-    fn open_engine(&self, dir: &Path) -> Result<(Bitcask, Manifest), Error> {
-        let ignored = self.breaks(Sabotage::SumsIgnored);
-        let sums = if ignored { Sums::Ignored } else { Sums::Checked };
-        Bitcask::open(&self.fs, dir, DEFAULT_KEYSPACE, sums)
+    fn site(&self, store: StoreId) -> Site {
+        let caches = Arc::new(Caches::new(self.cache_bytes));
+        Site { sabotage: self.settings.sabotage, ..common_site(&self.fs, store, caches) }
     }
 
     fn recover(&self) -> Result<Opened, Error> {
-        let (path, dir) = (self.path, keyspace_dir(self.path));
-        // The engine first: it only reads, so damage is met before anything is written.
-        let (engine, manifest) = self.open_engine(&dir)?;
-        let from = manifest.checkpoint;
-        let mut replayed = Replayed::above(from);
+        let path = self.path;
+        // The engines first: they only read, so damage is met before anything is written.
+        let catalog = read_catalog(&*self.fs, path)?;
+        let engines = Engines::open(self.site(catalog.store), path, catalog)?;
+        let mut replayed = Replayed::of(&engines);
         let budget = self.settings.young_budget;
         let log = log_dir(path);
         let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, budget);
         let fs = Arc::clone(&self.fs);
+        let from = engines.replay_from();
         let (log, recovered) = Log::recover(fs, &log, self.log, from, &mut sink)?;
-        check_together(&dir, &manifest, &recovered)?;
-        Ok((log, engine, manifest, replayed, recovered))
+        engines.check_together(path, &recovered)?;
+        Ok((log, engines, replayed, recovered))
+    }
+}
+
+/// The site that the keyspaces of a store have in common.
+pub(crate) fn common_site(fs: &Arc<dyn FileSystem>, store: StoreId, caches: Arc<Caches>) -> Site {
+    Site {
+        fs: Arc::clone(fs),
+        dir: std::path::PathBuf::new(),
+        store,
+        keyspace: DEFAULT_KEYSPACE,
+        options: KeyspaceOptions::default(),
+        caches,
+        sabotage: None,
+    }
+}
+
+impl Catalog {
+    /// That of a store that holds nothing but its default keyspace.
+    fn of_default(store: StoreId) -> Self {
+        let listed = Listed {
+            id: DEFAULT_KEYSPACE,
+            name: DEFAULT_NAME.to_owned(),
+            options: KeyspaceOptions::default(),
+            confirmed: CommitPoint::default(),
+        };
+        Self { store, released: Lsn(0), next_id: 1, keyspaces: vec![listed] }
+    }
+}
+
+fn has_catalog(fs: &dyn FileSystem, path: &Path) -> Result<bool, Error> {
+    let path = path.join(CATALOG);
+    let kind = fs.kind(&path).map_err(Error::io(&path, "look at the catalog"))?;
+    Ok(kind.is_some())
+}
+
+/// Reads the catalog of a store; of one that was made before there were catalogs, what it would
+/// say.
+pub(crate) fn read_catalog(fs: &dyn FileSystem, path: &Path) -> Result<Catalog, Error> {
+    if let Some(catalog) = Catalog::read(fs, path)? {
+        return Ok(catalog);
+    }
+    let first = crate::bitcask::first_version(fs, &keyspace_dir(path, DEFAULT_KEYSPACE))?;
+    match first {
+        Some(store) => Ok(Catalog::of_default(store)),
+        None => Err(Error::damaged(&path.join(CATALOG), 0, Damage::Missing)),
+    }
+}
+
+/// Puts the keyspaces of a catalog together from what was opened and replayed for each.
+pub(crate) fn spaces(
+    catalog: &Catalog,
+    young: Vec<(u32, Loading, Lsn)>,
+    opened: Vec<Arc<dyn Engine>>,
+) -> Spaces {
+    let parts = catalog.keyspaces.iter().zip(young).zip(opened);
+    let spaces = parts.map(|((listed, (_, young, _)), engine)| {
+        let (name, options) = (listed.name.clone(), listed.options);
+        Arc::new(Space::new(listed.id, name, options, young.finish(), engine))
+    });
+    spaces.collect()
+}
+
+/// The keyspace that every store has.
+pub(crate) fn default_of<'a>(path: &Path, spaces: &'a Spaces) -> Result<&'a Arc<Space>, Error> {
+    let default = spaces.first().filter(|space| space.id == DEFAULT_KEYSPACE);
+    default.ok_or_else(|| Error::damaged(&path.join(CATALOG), 0, Damage::Field("id")))
+}
+
+impl Engines {
+    /// Opens the engines of a catalog's keyspaces. Reads, writes nothing.
+    pub(crate) fn open(site: Site, path: &Path, catalog: Catalog) -> Result<Self, Error> {
+        let opened = catalog
+            .keyspaces
+            .iter()
+            .map(|listed| crate::engines::open(site_of(&site, path, listed.id, listed.options)));
+        let opened = opened.collect::<Result<_, _>>()?;
+        Ok(Self { catalog, site, opened })
+    }
+
+    /// All commits through this one are in engines.
+    pub(crate) fn replay_from(&self) -> Lsn {
+        let through = self.opened.iter().map(|engine| engine.commit_point().through);
+        through.min().unwrap_or_default().max(self.catalog.released)
+    }
+
+    /// Checks that the log, the catalog and the engines are of one store and of one moment.
+    pub(crate) fn check_together(&self, path: &Path, recovered: &Recovered) -> Result<(), Error> {
+        let catalog = path.join(CATALOG);
+        let damaged = |damage| Err(Error::damaged(&catalog, 0, damage));
+        if self.catalog.store != recovered.store {
+            return damaged(Damage::Elsewhere("store"));
+        }
+        let (checkpoint, released) = (self.catalog.released, recovered.checkpoint);
+        let first = !self.opened.is_empty() && self.catalog.is_assumed();
+        if checkpoint < released && !first {
+            return damaged(Damage::Outdated { checkpoint, released });
+        }
+        for (listed, engine) in self.catalog.keyspaces.iter().zip(&self.opened) {
+            let dir = keyspace_dir(path, listed.id);
+            let CommitPoint { through: checkpoint, edit } = engine.commit_point();
+            let released = if first { recovered.checkpoint } else { listed.confirmed.through };
+            if checkpoint < released || edit < listed.confirmed.edit {
+                return Err(Error::damaged(&dir, 0, Damage::Outdated { checkpoint, released }));
+            }
+            let end = recovered.end;
+            if end < checkpoint {
+                return Err(Error::damaged(&dir, 0, Damage::LogEndsEarly { end, checkpoint }));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Catalog {
+    /// Whether it was never installed: that of a store from before there were catalogs.
+    fn is_assumed(&self) -> bool {
+        let only = self.keyspaces.first().filter(|_| self.keyspaces.len() == 1);
+        self.released == Lsn(0) && only.is_some_and(|it| it.confirmed == CommitPoint::default())
     }
 }
 
@@ -157,13 +301,16 @@ fn nothing_recovered(store: StoreId) -> Recovered {
     }
 }
 
-type Opened = (Log, Bitcask, Manifest, Replayed, Recovered);
+type Opened = (Log, Engines, Replayed, Recovered);
 
-/// What was read of the log into a young map.
+/// What was read of the log into young maps.
 #[derive(Debug)]
 pub(crate) struct Replayed {
-    pub(crate) young: Loading,
-    /// The last commit in it.
+    /// For each keyspace its number, its commits, and through where its engine holds them.
+    pub(crate) young: Vec<(u32, Loading, Lsn)>,
+    /// No keyspace has had this number yet.
+    next_id: u32,
+    /// The last commit that was read.
     pub(crate) last: Lsn,
     /// Why it takes no more, if that is a failure.
     pub(crate) failure: Option<Error>,
@@ -193,28 +340,65 @@ impl Pool {
 }
 
 impl Replayed {
-    pub(crate) fn above(from: Lsn) -> Self {
-        let (young, pool) = (Loading::default(), Pool::default());
-        Self { young, last: from, failure: None, full: false, pool }
+    pub(crate) fn of(engines: &Engines) -> Self {
+        let (listed, opened) = (&engines.catalog.keyspaces, &engines.opened);
+        let young = listed
+            .iter()
+            .zip(opened)
+            .map(|(listed, engine)| (listed.id, Loading::default(), engine.commit_point().through));
+        Self {
+            young: young.collect(),
+            next_id: engines.catalog.next_id,
+            last: engines.replay_from(),
+            failure: None,
+            full: false,
+            pool: Pool::default(),
+        }
     }
 
     /// Takes a commit that the log gave.
     pub(crate) fn take(&mut self, log: &Path, lsn: Lsn, payload: &[u8], budget: u64) -> Flow {
-        match read_commit(log, lsn, self.pool.copy(payload)) {
-            Ok(commit) => self.young.push(lsn, &commit, DEFAULT_KEYSPACE),
+        let commit = match read_commit(log, lsn, self.pool.copy(payload), self.next_id) {
+            Ok(commit) => commit,
             Err(error) => {
                 self.failure = Some(error);
                 return Flow::Full;
             }
+        };
+        let mut weight = 0;
+        let touched = touched(&commit);
+        for (id, loading, through) in &mut self.young {
+            // Of a keyspace that was dropped nothing is left to be read into.
+            if lsn > *through && touched.contains(id) {
+                loading.push(lsn, &commit, *id);
+            }
+            weight += loading.weight();
         }
         self.last = lsn;
-        self.full = self.young.weight() >= budget;
+        self.full = weight >= budget;
         if self.full { Flow::Full } else { Flow::Continue }
     }
 }
 
-/// Reads the payload of a commit that the log gave.
-pub(crate) fn read_commit(log: &Path, lsn: Lsn, payload: Bytes) -> Result<Commit, Error> {
+/// The keyspaces that a commit touches.
+fn touched(commit: &Commit) -> Vec<u32> {
+    let mut touched = Vec::new();
+    for op in commit.ops() {
+        if touched.last() != Some(&op.keyspace) && !touched.contains(&op.keyspace) {
+            touched.push(op.keyspace);
+        }
+    }
+    touched
+}
+
+/// Reads the payload of a commit that the log gave, of a store that has given out the numbers
+/// below `next_id` to keyspaces.
+pub(crate) fn read_commit(
+    log: &Path,
+    lsn: Lsn,
+    payload: Bytes,
+    next_id: u32,
+) -> Result<Commit, Error> {
     let commit = Commit::parse(payload, LONGEST_KEY).map_err(|why| match why {
         CommitError::Version(found) if found > COMMIT_VERSION => {
             let (found, known) = (found.into(), COMMIT_VERSION.into());
@@ -222,7 +406,7 @@ pub(crate) fn read_commit(log: &Path, lsn: Lsn, payload: Bytes) -> Result<Commit
         }
         why => Error::damaged(log, 0, Damage::Commit { lsn, why }),
     })?;
-    let stranger = commit.ops().find(|op| op.keyspace != DEFAULT_KEYSPACE);
+    let stranger = commit.ops().find(|op| op.keyspace >= next_id);
     match stranger {
         None => Ok(commit),
         Some(op) => {
@@ -232,28 +416,8 @@ pub(crate) fn read_commit(log: &Path, lsn: Lsn, payload: Bytes) -> Result<Commit
     }
 }
 
-/// Checks that the log and the manifest are of one store and of one moment.
-pub(crate) fn check_together(
-    dir: &Path,
-    manifest: &Manifest,
-    recovered: &Recovered,
-) -> Result<(), Error> {
-    let damaged = |damage| Err(Error::damaged(&dir.join(MANIFEST), 0, damage));
-    if manifest.store != recovered.store {
-        return damaged(Damage::Elsewhere("store"));
-    }
-    let (checkpoint, released, end) = (manifest.checkpoint, recovered.checkpoint, recovered.end);
-    if checkpoint < released {
-        return damaged(Damage::Outdated { checkpoint, released });
-    }
-    if end < checkpoint {
-        return damaged(Damage::LogEndsEarly { end, checkpoint });
-    }
-    Ok(())
-}
-
-/// The young map has reached its budget, and the log goes on: checkpoint by checkpoint all of it
-/// goes into the engine, the last piece aside.
+/// The young maps have reached their budget, and the log goes on: checkpoint by checkpoint all of
+/// it goes into the engines, the last piece aside.
 fn replay_rest(store: &Store, log: &Path, mut last: Lsn) -> Result<(), Error> {
     loop {
         let claimed =
@@ -263,9 +427,11 @@ fn replay_rest(store: &Store, log: &Path, mut last: Lsn) -> Result<(), Error> {
         loop {
             let Some(record) = records.next() else { return Ok(()) };
             let (lsn, payload) = record?;
-            store.keyspace.insert(lsn, &read_commit(log, lsn, pool.copy(&payload))?);
+            let next_id = store.keyspaces.next_id();
+            let commit = read_commit(log, lsn, pool.copy(&payload), next_id)?;
+            store.replay(lsn, &commit, &touched(&commit));
             last = lsn;
-            if store.keyspace.young_bytes() >= store.settings.young_budget {
+            if store.is_full() {
                 break;
             }
         }

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use ondisk_log::SyncMode;
 
+use crate::error::Error;
+
 /// Which engine keeps a keyspace's old generation. All are views of the same log, and give the
 /// same answers; they differ in what is cheap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +62,14 @@ pub struct KeyspaceOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(pub u32);
 
+impl PageSize {
+    /// Whether a tree can have pages of this size.
+    #[must_use]
+    pub fn is_valid(self) -> bool {
+        self.0.is_power_of_two() && (1024..=65536).contains(&self.0)
+    }
+}
+
 impl Default for PageSize {
     fn default() -> Self {
         Self(4096)
@@ -83,11 +93,40 @@ impl KeyspaceOptions {
         Self { engine, ..Self::default() }
     }
 
+    /// Checks what a keyspace would be made with.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.page_size.is_valid() {
+            return Ok(());
+        }
+        Err(Error::PageSize { found: self.page_size.0 })
+    }
+
     /// With a mode of its own.
     #[must_use]
     pub fn sync(mut self, mode: SyncMode) -> Self {
         self.sync = Some(mode);
         self
+    }
+}
+
+/// As the command line writes it: the engine, and what differs from its defaults.
+impl fmt::Display for KeyspaceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.engine)?;
+        let usual = Self::new(self.engine);
+        if let Some(mode) = self.sync {
+            write!(f, " --sync {mode}")?;
+        }
+        if self.page_size != usual.page_size {
+            write!(f, ", pages of {} bytes", self.page_size.0)?;
+        }
+        if self.compression != usual.compression {
+            write!(f, ", compression {:?}", self.compression)?;
+        }
+        if self.large_value != usual.large_value {
+            write!(f, ", large values above {} bytes", self.large_value.0)?;
+        }
+        Ok(())
     }
 }
 

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! DB/LOCK                          who has the store open
+//! DB/catalog                       which keyspaces there are
 //! DB/log/…                         the log's: anchor and segments
-//! DB/keyspaces/0/manifest          which data files count, and up to which LSN
-//! DB/keyspaces/0/0000000001.data   values
+//! DB/keyspaces/0/…                 the files of a keyspace's engine, from its first checkpoint on
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use ondisk_fs::{FileSystem, Kind};
 use ondisk_log::{Log, LogError, Presence};
 
-use crate::bitcask::data_file::file_number;
 use crate::bitcask::manifest::MANIFEST;
 use crate::bitcask::read_manifest;
+use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::keyspace::DEFAULT_KEYSPACE;
 
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
@@ -46,11 +45,6 @@ pub(crate) fn log_dir(store: &Path) -> PathBuf {
 
 pub(crate) fn keyspaces_dir(store: &Path) -> PathBuf {
     store.join(KEYSPACES)
-}
-
-/// The directory of the one keyspace that there is.
-pub(crate) fn keyspace_dir(store: &Path) -> PathBuf {
-    keyspaces_dir(store).join(DEFAULT_KEYSPACE.to_string())
 }
 
 /// Looks at a path.
@@ -100,21 +94,29 @@ fn holds_nothing(fs: &dyn FileSystem, path: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// A log without an anchor is half made, or has lost it. A keyspace that holds something says
-/// that it has.
+/// A log without an anchor is half made, or has lost it. A file of an engine, or a catalog that
+/// lets the log forget, says that it has.
 fn half_made(fs: &dyn FileSystem, path: &Path) -> Result<Standing, Error> {
-    let dir = keyspace_dir(path);
-    let is_dir = fs.kind(&dir).map_err(Error::io(&dir, "look at the directory"))?;
-    if is_dir == Some(Kind::Dir) {
-        let entries = fs.list(&dir).map_err(Error::io(&dir, "list the directory"))?;
-        let named = |name: &str| entries.iter().any(|entry| entry.name == *name);
-        let data = entries.iter().any(|it| it.name.to_str().and_then(file_number).is_some());
-        let taken_over = named(MANIFEST)
-            && read_manifest(fs, &dir).is_ok_and(|manifest| manifest.checkpoint.0 > 0);
-        if data || taken_over {
-            let path = log_dir(path).join("anchor");
-            return Err(Error::Log(LogError::AnchorMissing { path }));
+    let dir = keyspaces_dir(path);
+    let mut engine = false;
+    if fs.kind(&dir).map_err(Error::io(&dir, "look at the directory"))? == Some(Kind::Dir) {
+        for entry in fs.list(&dir).map_err(Error::io(&dir, "list the directory"))? {
+            engine |= entry.kind == Kind::Dir && holds_file(fs, &dir.join(&entry.name))?;
         }
     }
+    let released = Catalog::read(fs, path).is_ok_and(|it| it.is_some_and(|it| it.released.0 > 0));
+    if engine || released {
+        let path = log_dir(path).join("anchor");
+        return Err(Error::Log(LogError::AnchorMissing { path }));
+    }
     Ok(Standing::HalfMade)
+}
+
+/// Whether a keyspace's directory holds a file that counts, and a manifest from before there were
+/// catalogs does not: that was made with the store.
+fn holds_file(fs: &dyn FileSystem, dir: &Path) -> Result<bool, Error> {
+    let entries = fs.list(dir).map_err(Error::io(dir, "list the directory"))?;
+    let mut names = entries.iter().filter_map(|entry| entry.name.to_str());
+    let counts = |name: &str| !name.ends_with(".tmp") && name != MANIFEST;
+    Ok(names.any(counts) || read_manifest(fs, dir).is_ok_and(|it| it.checkpoint.0 > 0))
 }

@@ -11,15 +11,18 @@ use bytes::Bytes;
 use ondisk_fs::{FileSystem, Held};
 use ondisk_log::{Log, LogStats, Lsn, Recovered};
 
-use crate::bitcask::Bitcask;
-use crate::bitcask::data_file::Sums;
-use crate::db::possible;
+use crate::cache::Caches;
 use crate::error::Error;
-use crate::keyspace::{DEFAULT_KEYSPACE, Keyspace};
-use crate::open::{HALF_MADE, NOTHING_HERE, Replayed, check_together, lock_shared};
-use crate::place::{Standing, keyspace_dir, log_dir, not_a_store, survey};
+use crate::keyspace::{DEFAULT_NAME, Space};
+use crate::keyspaces::Spaces;
+use crate::open::{
+    Engines, HALF_MADE, NOTHING_HERE, Replayed, common_site, lock_shared, read_catalog, spaces,
+};
+use crate::options::KeyspaceOptions;
+use crate::place::{Standing, log_dir, not_a_store, survey};
 use crate::range::Range;
-use crate::stats::Stats;
+use crate::snapshot::range;
+use crate::stats::{KeyspaceStats, Stats};
 use crate::value::Value;
 
 /// A store that is open for reading alone, beside other readers and no writer.
@@ -29,49 +32,78 @@ use crate::value::Value;
 /// segments.
 #[derive(Debug)]
 pub struct Reader {
-    keyspace: Keyspace,
-    checkpoint: Lsn,
+    spaces: Spaces,
+    released: Lsn,
     recovered: Recovered,
     _held: Option<Box<dyn Held>>,
 }
 
 impl Reader {
-    pub(crate) fn open(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(
+        fs: &Arc<dyn FileSystem>,
+        path: &Path,
+        cache_bytes: u64,
+    ) -> Result<Self, Error> {
         match survey(&**fs, path)? {
             Standing::Store => {}
             Standing::HalfMade => return Err(not_a_store(path, HALF_MADE)),
             Standing::Absent | Standing::Empty => return Err(not_a_store(path, NOTHING_HERE)),
         }
         let held = lock_shared(&**fs, path)?;
-        let (dir, log) = (keyspace_dir(path), log_dir(path));
-        let (engine, manifest) = Bitcask::open(fs, &dir, DEFAULT_KEYSPACE, Sums::Checked)?;
-        let mut replayed = Replayed::above(manifest.checkpoint);
+        let catalog = read_catalog(&**fs, path)?;
+        let caches = Arc::new(Caches::new(cache_bytes));
+        let engines = Engines::open(common_site(fs, catalog.store, caches), path, catalog)?;
+        let mut replayed = Replayed::of(&engines);
+        let log = log_dir(path);
         let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, u64::MAX);
-        let recovered = Log::read(&**fs, &log, manifest.checkpoint, &mut sink)?;
-        check_together(&dir, &manifest, &recovered)?;
+        let recovered = Log::read(&**fs, &log, engines.replay_from(), &mut sink)?;
+        engines.check_together(path, &recovered)?;
         let Replayed { young, failure, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
-        let keyspace = Keyspace::new(DEFAULT_KEYSPACE, young.finish(), engine);
-        Ok(Self { keyspace, checkpoint: manifest.checkpoint, recovered, _held: held })
+        let Engines { catalog, opened, .. } = engines;
+        let released = catalog.released;
+        Ok(Self { spaces: spaces(&catalog, young, opened), released, recovered, _held: held })
     }
 
-    /// The value of a key; `None` when it has none.
+    /// The value of a key of the default keyspace; `None` when it has none.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Io`].
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.keyspace.get(key.as_ref(), || self.recovered.end)
+        self.get_in(DEFAULT_NAME, key)
     }
 
-    /// The keys between two bounds with their values, in order.
+    /// The value of a key of a keyspace.
     ///
     /// # Errors
-    /// None so far: what is wrong with one value, its entry says.
+    /// [`Error::NoKeyspace`], [`Error::Damaged`], [`Error::Io`].
+    pub fn get_in(&self, keyspace: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
+        self.space(keyspace)?.get(key.as_ref(), self.recovered.end)
+    }
+
+    /// The keys of the default keyspace between two bounds with their values, in order.
+    ///
+    /// # Errors
+    /// None so far: what is wrong with one place, the walk says.
     pub fn range<'k>(&self, bounds: impl RangeBounds<&'k [u8]>) -> Result<Range, Error> {
-        Ok(match possible(&bounds) {
-            Some((lower, upper)) => self.keyspace.range(lower, upper, || self.recovered.end),
-            None => Range::empty(),
-        })
+        self.range_in(DEFAULT_NAME, bounds)
+    }
+
+    /// The keys of a keyspace between two bounds with their values, in order.
+    ///
+    /// # Errors
+    /// [`Error::NoKeyspace`].
+    pub fn range_in<'k>(
+        &self,
+        keyspace: &str,
+        bounds: impl RangeBounds<&'k [u8]>,
+    ) -> Result<Range, Error> {
+        Ok(range(&self.space(keyspace)?.generations(), bounds, self.recovered.end))
+    }
+
+    /// The keyspaces with what they were made with, in the order in which they were made.
+    pub fn keyspaces(&self) -> impl Iterator<Item = (&str, KeyspaceOptions)> {
+        self.spaces.iter().map(|space| (space.name.as_str(), space.options))
     }
 
     /// What was found: where the log ends, and whether it was closed.
@@ -88,8 +120,15 @@ impl Reader {
             log: LogStats { segments, bytes, epoch, ..LogStats::default() },
             acknowledged: end,
             durable: watermark,
-            checkpoint: self.checkpoint,
-            ..Stats::of_keyspace(&self.keyspace)
+            checkpoint: self.released,
+            keyspaces: self.spaces.iter().map(|space| KeyspaceStats::of(space)).collect(),
+            ..Stats::default()
         }
+        .summed()
+    }
+
+    fn space(&self, name: &str) -> Result<&Arc<Space>, Error> {
+        let found = self.spaces.iter().find(|space| space.name == name);
+        found.ok_or_else(|| Error::NoKeyspace { name: name.to_owned() })
     }
 }

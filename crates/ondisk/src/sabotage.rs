@@ -32,8 +32,8 @@ pub enum Sabotage {
     RecoveryClaimsAll,
     /// After an open of a store that was not closed, the manifest is left as it was found.
     ManifestNotRenewed,
-    /// The store's first manifest is not synced before the store exists.
-    FirstManifestNotSynced,
+    /// The store's first catalog is not synced before the store exists.
+    FirstCatalogNotSynced,
     /// Checksums of data files are not compared.
     SumsIgnored,
     /// A rule of the engine bitcask.
@@ -58,7 +58,7 @@ impl Sabotage {
         Self::UnacknowledgedVisible,
         Self::RecoveryClaimsAll,
         Self::ManifestNotRenewed,
-        Self::FirstManifestNotSynced,
+        Self::FirstCatalogNotSynced,
         Self::SumsIgnored,
     ];
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ondisk_log::{LogStats, Lsn};
 
-use crate::keyspace::Keyspace;
+use crate::engine::EngineStats;
+use crate::keyspace::Space;
+use crate::options::KeyspaceOptions;
 use crate::store::Store;
 
 /// A store in numbers, at one moment.
@@ -17,26 +19,43 @@ pub struct Stats {
     pub acknowledged: Lsn,
     /// All through this commit is durable.
     pub durable: Lsn,
-    /// All through this commit is in data files.
+    /// All through this commit is in engines, and the log may have forgotten it.
     pub checkpoint: Lsn,
-    /// Bytes of commits that are kept in memory since the last checkpoint.
+    /// Bytes of commits that are kept in memory since the last checkpoints.
     pub young_bytes: u64,
     /// The bytes at which writers wait.
     pub young_budget: u64,
-    /// Versions of keys since the last checkpoint.
+    /// Versions of keys since the last checkpoints.
     pub young_versions: usize,
-    /// Keys in data files.
-    pub keys_on_disk: usize,
-    /// Data files.
-    pub data_files: usize,
-    /// Their bytes.
-    pub data_bytes: u64,
     /// Checkpoints since the store was opened.
     pub checkpoints: u64,
     /// How often a write had to make room, or to wait for it, since the store was opened.
     pub stalls: u64,
+    /// The commit that the oldest snapshot is of, if somebody keeps one.
+    pub oldest_snapshot: Option<Lsn>,
     /// Why background work fails now, if it does.
     pub failure: Option<String>,
+    /// The keyspaces, in the order in which they were made.
+    pub keyspaces: Vec<KeyspaceStats>,
+}
+
+/// A keyspace in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyspaceStats {
+    /// Its name.
+    pub name: String,
+    /// What it was made with.
+    pub options: KeyspaceOptions,
+    /// All commits through this one are in its engine.
+    pub through: Lsn,
+    /// How many states of the engine were installed.
+    pub edit: u64,
+    /// Bytes of commits that are kept in memory since its last checkpoint.
+    pub young_bytes: u64,
+    /// Versions of keys since its last checkpoint.
+    pub young_versions: usize,
+    /// Its engine.
+    pub engine: EngineStats,
 }
 
 impl Stats {
@@ -46,24 +65,53 @@ impl Stats {
             log: store.log.stats(),
             acknowledged: store.log.acknowledged(),
             durable: store.log.durable(),
-            checkpoint: Lsn(counters.checkpoint.load(Relaxed)),
+            checkpoint: store.keyspaces.released(),
             young_budget: store.settings.young_budget,
             checkpoints: counters.checkpoints.load(Relaxed),
             stalls: counters.stalls.load(Relaxed),
+            oldest_snapshot: store.snapshots.oldest(),
             failure: counters.failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            ..Self::of_keyspace(&store.keyspace)
+            keyspaces: store.keyspaces.now().iter().map(|it| KeyspaceStats::of(it)).collect(),
+            ..Self::default()
         }
+        .summed()
     }
 
-    pub(crate) fn of_keyspace(keyspace: &Keyspace) -> Self {
-        let keydir = keyspace.engine().keydir();
+    /// With what the keyspaces hold in memory, summed up.
+    pub(crate) fn summed(mut self) -> Self {
+        self.young_bytes = self.keyspaces.iter().map(|it| it.young_bytes).sum();
+        self.young_versions = self.keyspaces.iter().map(|it| it.young_versions).sum();
+        self
+    }
+
+    /// The keyspace of a name.
+    #[must_use]
+    pub fn keyspace(&self, name: &str) -> Option<&KeyspaceStats> {
+        self.keyspaces.iter().find(|it| it.name == name)
+    }
+
+    /// How many files of a kind the engines have, and their bytes.
+    #[must_use]
+    pub fn files(&self, kind: &str) -> crate::engine::FileCount {
+        let counts = self.keyspaces.iter().filter_map(|it| it.engine.files.get(kind));
+        counts.fold(crate::engine::FileCount::default(), |sum, it| crate::engine::FileCount {
+            count: sum.count + it.count,
+            bytes: sum.bytes + it.bytes,
+        })
+    }
+}
+
+impl KeyspaceStats {
+    pub(crate) fn of(space: &Space) -> Self {
+        let point = space.engine.commit_point();
         Self {
-            young_bytes: keyspace.young_bytes(),
-            young_versions: keyspace.young_versions(),
-            keys_on_disk: keydir.len(),
-            data_files: keydir.files().len(),
-            data_bytes: keydir.files().values().map(|file| file.len()).sum(),
-            ..Self::default()
+            name: space.name.clone(),
+            options: space.options,
+            through: point.through,
+            edit: point.edit,
+            young_bytes: space.young_bytes(),
+            young_versions: space.young_versions(),
+            engine: space.engine.stats(),
         }
     }
 }

@@ -1,38 +1,57 @@
-//! What all handles of an open store share: the log, the keyspace, and the path of a commit.
+//! What all handles of an open store share: the log, the keyspaces, and the path of a commit.
 //!
 //! ```text
-//! make room ─► join the log (LSN) ─► young map ─► wait for the group ─► acknowledged, visible
+//! make room ─► join the log (LSN) ─► young maps ─► wait for the group ─► acknowledged, visible
 //!              └── held together against a freeze ──┘
 //! ```
 //!
-//! Invariant: a commit stands in the young map before it can be acknowledged, and in the map that
-//! was active when it got its LSN. Starts no thread, reads no clock.
+//! Invariant: a commit stands in the young map of each keyspace that it touches before it can be
+//! acknowledged, and in the map that was active when it got its LSN. Starts no thread, reads no
+//! clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use ondisk_fs::Held;
 use ondisk_log::{Log, Lsn, Receipt, Step, SyncMode, Ticket};
 
 use crate::alarm::Alarm;
 use crate::batch::Batch;
-use crate::checkpoint::Checkpointer;
+use crate::checkpoint::{Checkpointer, STEP_BYTES};
+use crate::commit::Commit;
+use crate::engine::{Pins, Reclaim};
 use crate::error::Error;
-use crate::keyspace::{Frozen, Keyspace};
+use crate::keyspace::{Frozen, Space};
+use crate::keyspaces::{Keyspaces, Spaces};
 use crate::limits::Limits;
+use crate::reclaim::Reclaimer;
 use crate::sabotage::Sabotage;
+use crate::snapshot::Snapshots;
 
 /// After so many bytes of commits the size of the log is looked at again.
 const LOOK_AGAIN: u64 = 256 << 10;
 /// What a commit costs the log at least: a block.
 const LEAST_COST: u64 = 4096;
+/// An engine that is behind makes its writers do reclaiming from this pressure on.
+const SLOWED: u32 = 500;
+/// At this pressure they wait for it.
+const STOPPED: u32 = 1000;
+/// Reclaiming that is owed by writers is done in pieces of at least so many bytes.
+const RECLAIM_PIECE: u64 = 256 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) log: Log,
-    pub(crate) keyspace: Keyspace,
+    pub(crate) keyspaces: Keyspaces,
+    /// The keyspace that every store has.
+    pub(crate) default: Arc<Space>,
     pub(crate) settings: Settings,
+    /// Wakes who checkpoints, and who reclaims.
     pub(crate) alarm: Alarm,
+    pub(crate) reclaim_alarm: Alarm,
+    pub(crate) pins: Arc<dyn Pins>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) reclaimer: Reclaimer,
     /// Shared: a commit is between its LSN and the young map. Exclusive: that map is frozen.
     freezing: RwLock<()>,
     checkpointer: Mutex<Checkpointer>,
@@ -57,33 +76,44 @@ pub(crate) struct Settings {
 /// What `stats` tells.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) checkpoint: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) stalls: AtomicU64,
     /// The bytes of the log when they were last looked at.
     log_bytes: AtomicU64,
     /// What was committed since then, estimated.
     since: AtomicU64,
+    /// Bytes of the young maps of all keyspaces.
+    young_bytes: AtomicU64,
+    /// Bytes of reclaiming that writers owe.
+    owed: AtomicU64,
     pub(crate) failure: Mutex<Option<String>>,
 }
 
 impl Store {
     pub(crate) fn new(
         log: Log,
-        keyspace: Keyspace,
-        checkpointer: Checkpointer,
+        keyspaces: Keyspaces,
+        default: Arc<Space>,
+        released: Lsn,
         settings: Settings,
+        pins: Arc<dyn Pins>,
         held: Box<dyn Held>,
     ) -> Self {
         let counters = Counters::default();
-        counters.checkpoint.store(checkpointer.checkpoint().0, Ordering::Relaxed);
+        let young: u64 = keyspaces.now().iter().map(|space| space.young_bytes()).sum();
+        counters.young_bytes.store(young, Ordering::Relaxed);
         let store = Self {
             log,
-            keyspace,
+            keyspaces,
+            default,
             settings,
             alarm: Alarm::default(),
+            reclaim_alarm: Alarm::default(),
+            pins,
+            snapshots: Snapshots::default(),
+            reclaimer: Reclaimer::default(),
             freezing: RwLock::new(()),
-            checkpointer: Mutex::new(checkpointer),
+            checkpointer: Mutex::new(Checkpointer::new(released)),
             counters,
             closed: AtomicBool::new(false),
             held: Mutex::new(Some(held)),
@@ -112,23 +142,74 @@ impl Store {
         self.log.acknowledged()
     }
 
+    /// The mode of a batch that says nothing else: that of its keyspaces, the strongest.
+    pub(crate) fn mode_of(&self, batch: &Batch) -> SyncMode {
+        let spaces = self.keyspaces.now();
+        let modes = batch.touched.iter().filter_map(|id| find(&spaces, *id));
+        let modes = modes.map(|space| space.mode(self.settings.mode));
+        modes.reduce(SyncMode::strongest).unwrap_or(self.settings.mode)
+    }
+
     /// Gives a commit its place. It is visible when it is acknowledged, and that is when
     /// [`acknowledge`](Self::acknowledge) has returned.
     pub(crate) fn begin(&self, batch: Batch, mode: SyncMode) -> Result<Ticket, Error> {
         self.check_open()?;
         self.settings.limits.check_batch(&batch)?;
-        let commit = batch.ops.finish();
-        self.make_room()?;
-        let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
-        let insert = |lsn| self.keyspace.insert(lsn, &commit);
-        let ticket = self.log.join(commit.payload(), mode, insert)?;
-        drop(no_freeze);
+        if batch.mixed || batch.store.is_some_and(|id| id != self.log.store_id()) {
+            return Err(Error::ForeignKeyspace);
+        }
+        let Batch { ops, touched, .. } = batch;
+        let commit = ops.finish();
         let cost = commit.payload().len() as u64 + LEAST_COST;
+        self.make_room(&touched, cost)?;
+        let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
+        let ticket = self.join(&commit, &touched, mode)?;
+        drop(no_freeze);
+        self.committed(cost);
+        Ok(ticket)
+    }
+
+    /// Joins the log and puts the commit into the young maps. The caller holds freezes off.
+    pub(crate) fn join(
+        &self,
+        commit: &Commit,
+        touched: &[u32],
+        mode: SyncMode,
+    ) -> Result<Ticket, Error> {
+        let spaces = self.keyspaces.now();
+        for id in touched {
+            if find(&spaces, *id).is_none() {
+                return Err(Error::KeyspaceDropped { name: format!("number {id}") });
+            }
+        }
+        let insert = |lsn| {
+            let touched = touched.iter().filter_map(|id| find(&spaces, *id));
+            let bytes: u64 = touched.map(|space| space.insert(lsn, commit)).sum();
+            self.counters.young_bytes.fetch_add(bytes, Ordering::Relaxed);
+        };
+        Ok(self.log.join(commit.payload(), mode, insert)?)
+    }
+
+    /// Puts a commit of the log that recovery reads into the young maps.
+    pub(crate) fn replay(&self, lsn: Lsn, commit: &Commit, touched: &[u32]) {
+        let spaces = self.keyspaces.now();
+        let touched = touched.iter().filter_map(|id| find(&spaces, *id));
+        let behind = touched.filter(|space| space.engine.commit_point().through < lsn);
+        let bytes: u64 = behind.map(|space| space.insert(lsn, commit)).sum();
+        self.counters.young_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether the young maps have reached their budget.
+    pub(crate) fn is_full(&self) -> bool {
+        self.counters.young_bytes.load(Ordering::Relaxed) >= self.settings.young_budget
+    }
+
+    /// A commit has joined: now and then the log is looked at.
+    pub(crate) fn committed(&self, cost: u64) {
         if self.counters.since.fetch_add(cost, Ordering::Relaxed) + cost >= LOOK_AGAIN {
             self.look_at_log();
             self.alarm.ring();
         }
-        Ok(ticket)
     }
 
     /// Waits until a commit is acknowledged, on the rung that the receipt names.
@@ -138,7 +219,8 @@ impl Store {
         Ok(receipt)
     }
 
-    /// One bounded piece of background work: the log's own, then a checkpoint's where one is due.
+    /// One bounded piece of background work: the log's own, then a checkpoint's where one is due,
+    /// then reclaiming.
     pub(crate) fn step(&self) -> Result<Step, Error> {
         // A checkpoint is taken further also where the log has no space for its next segment: it
         // is what gives space back.
@@ -149,10 +231,35 @@ impl Store {
         if due && checkpointer.step(self, || self.log.last())? == Step::Working {
             return Ok(Step::Working);
         }
-        Ok(logs?)
+        drop(checkpointer);
+        if logs? == Step::Working {
+            return Ok(Step::Working);
+        }
+        self.reclaim_step(Reclaim::Due)
     }
 
-    /// Takes all that is committed now over into the engine, and lets the log go.
+    /// One bounded piece of reclaiming.
+    pub(crate) fn reclaim_step(&self, want: Reclaim) -> Result<Step, Error> {
+        self.reclaimer.step(self, want, STEP_BYTES)
+    }
+
+    /// Reclaims until nothing can be won any more.
+    pub(crate) fn compact(&self) -> Result<(), Error> {
+        self.checkpoint()?;
+        loop {
+            if self.reclaim_step(Reclaim::All)? == Step::Idle {
+                if !self.reclaimer.is_busy() {
+                    break;
+                }
+                std::thread::yield_now(); // to who is stepping the rest
+            }
+        }
+        self.keyspaces.confirm(self.keyspaces.released())?;
+        self.keyspaces.bury();
+        Ok(())
+    }
+
+    /// Takes all that is committed now over into the engines, and lets the log go.
     pub(crate) fn checkpoint(&self) -> Result<(), Error> {
         let target = self.log.last();
         self.checkpoint_through(target, || self.log.last())
@@ -175,28 +282,65 @@ impl Store {
         Ok(())
     }
 
-    /// Freezes the active map if it holds anything above an LSN.
-    pub(crate) fn freeze_above(
+    /// Freezes the young map of the keyspace that holds the oldest commit, if one holds any. One
+    /// that was frozen already, by an attempt that failed, is it.
+    pub(crate) fn freeze_oldest(
         &self,
-        installed: Lsn,
         through: impl FnOnce() -> Lsn,
-    ) -> Option<Frozen> {
+    ) -> Option<(Arc<Space>, Frozen)> {
         let _frozen = self.freezing.write().unwrap_or_else(PoisonError::into_inner);
-        let through = through();
-        if through <= installed {
-            return None;
-        }
-        let frozen = self.keyspace.freeze(through);
+        let spaces = self.keyspaces.now();
+        let oldest = spaces.iter().filter_map(|space| Some((space.oldest()?, space)));
+        let (_, space) = oldest.min_by_key(|(lsn, _)| *lsn)?;
+        let frozen = space.frozen().unwrap_or_else(|| space.freeze(through()));
         if self.breaks(Sabotage::FrozenForgotten) {
-            self.keyspace.thaw();
+            space.forget_frozen();
         }
-        Some(frozen)
+        Some((Arc::clone(space), frozen))
     }
 
-    /// A manifest was put in place.
-    pub(crate) fn installed(&self, through: Lsn) {
-        self.counters.checkpoint.store(through.0, Ordering::Relaxed);
+    /// All commits through this one are in engines: none of them is in a young map.
+    pub(crate) fn releasable(&self, through: impl FnOnce() -> Lsn) -> Lsn {
+        let _frozen = self.freezing.write().unwrap_or_else(PoisonError::into_inner);
+        let spaces = self.keyspaces.now();
+        let oldest = spaces.iter().filter_map(|space| space.oldest()).min();
+        let through = through();
+        oldest.map_or(through, |oldest| through.min(Lsn(oldest.0.saturating_sub(1))))
+    }
+
+    /// An engine has taken a frozen map over.
+    pub(crate) fn installed(&self, space: &Space) {
+        self.refresh(space);
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.reclaimer.wake();
+        self.reclaim_alarm.ring();
+    }
+
+    /// Readers of a keyspace see its engine's newest view from here on.
+    pub(crate) fn refresh(&self, space: &Space) {
+        let freed = space.refresh();
+        self.counters.young_bytes.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    /// What engines are told of the log: how far it is durable.
+    pub(crate) fn durable_for_engines(&self) -> Lsn {
+        if self.breaks(Sabotage::ManifestBeforeLog) { Lsn(u64::MAX) } else { self.log.durable() }
+    }
+
+    /// Drops a keyspace, durably.
+    pub(crate) fn drop_keyspace(&self, space: &Arc<Space>) -> Result<(), Error> {
+        self.check_open()?;
+        if space.id == crate::keyspace::DEFAULT_KEYSPACE {
+            return Err(Error::DefaultKeyspace);
+        }
+        // No checkpoint of it is being stepped then; the next step lets go of one under way.
+        let checkpointer = self.checkpointer();
+        let no_commit = self.freezing.write().unwrap_or_else(PoisonError::into_inner);
+        self.keyspaces.remove(space)?;
+        self.counters.young_bytes.fetch_sub(space.young_bytes(), Ordering::Relaxed);
+        drop((no_commit, checkpointer));
+        self.keyspaces.bury();
+        Ok(())
     }
 
     /// Closes the store; whether this call was the one that did.
@@ -204,18 +348,25 @@ impl Store {
         !self.closed.swap(true, Ordering::AcqRel)
     }
 
-    /// Syncs the log and gives the directory's lock back, whatever the log says.
+    /// Syncs the log, tells the catalog what is durable, and gives the directory's lock back,
+    /// whatever the log says.
     pub(crate) fn close(&self) -> Result<(), Error> {
-        let _no_step = self.checkpointer();
+        let mut checkpointer = self.checkpointer();
+        checkpointer.stop();
+        self.reclaimer.abandon();
+        self.keyspaces.bury();
+        let confirmed = self.keyspaces.confirm(self.keyspaces.released());
         let closed = self.log.close();
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(held);
-        Ok(closed?)
+        closed?;
+        confirmed
     }
 
     /// Keeps both generations inside their budgets: near one, this caller does a piece of the
     /// work; at one, it does all that is needed, or waits for who is doing it.
-    fn make_room(&self) -> Result<(), Error> {
+    pub(crate) fn make_room(&self, touched: &[u32], cost: u64) -> Result<(), Error> {
+        self.pay(touched, cost)?;
         if !self.above(3, 4) {
             return Ok(());
         }
@@ -240,10 +391,41 @@ impl Store {
         }
     }
 
+    /// Where an engine's reclaiming is behind, who writes to it does a share of it: the more, the
+    /// further it is behind.
+    fn pay(&self, touched: &[u32], cost: u64) -> Result<(), Error> {
+        let pressure = touched.iter().filter_map(pressure_of(self)).max().unwrap_or(0);
+        if pressure < SLOWED {
+            return Ok(());
+        }
+        if pressure < STOPPED {
+            let share = cost * u64::from(pressure - SLOWED) / 64;
+            let owed = self.counters.owed.fetch_add(share, Ordering::Relaxed) + share;
+            if owed >= RECLAIM_PIECE {
+                self.counters.owed.store(0, Ordering::Relaxed);
+                let bytes = usize::try_from(owed).unwrap_or(STEP_BYTES).min(STEP_BYTES);
+                // A failure is no reason to refuse a commit for which there is room.
+                self.reclaimer.step(self, Reclaim::Due, bytes).ok();
+            }
+            return Ok(());
+        }
+        self.counters.stalls.fetch_add(1, Ordering::Relaxed);
+        let behind = || touched.iter().filter_map(pressure_of(self)).max().unwrap_or(0) >= STOPPED;
+        while behind() {
+            if self.reclaim_step(Reclaim::Due)? == Step::Idle {
+                if !self.reclaimer.is_busy() {
+                    break; // nothing more can be won
+                }
+                std::thread::yield_now(); // to who is stepping the rest
+            }
+        }
+        Ok(())
+    }
+
     /// Whether either generation fills more than a share of its budget.
     fn above(&self, share: u64, of: u64) -> bool {
         let full = |used: u64, budget: u64| used >= budget / of * share;
-        full(self.keyspace.young_bytes(), self.settings.young_budget)
+        full(self.counters.young_bytes.load(Ordering::Relaxed), self.settings.young_budget)
             || full(self.counters.log_bytes.load(Ordering::Relaxed), self.settings.log_budget)
     }
 
@@ -264,4 +446,13 @@ impl Store {
             Err(TryLockError::WouldBlock) => None,
         }
     }
+}
+
+fn find(spaces: &Spaces, id: u32) -> Option<&Arc<Space>> {
+    let place = spaces.binary_search_by_key(&id, |space| space.id).ok()?;
+    spaces.get(place)
+}
+
+fn pressure_of(store: &Store) -> impl Fn(&u32) -> Option<u32> {
+    |id| store.keyspaces.with(*id, |space| space.engine.pressure())
 }

@@ -1,4 +1,4 @@
-//! The one file of the store that starts a thread and reads a clock.
+//! The one file of the store that starts threads and reads a clock.
 //!
 //! Invariant: the worker does nothing that a call of [`Db::step`](crate::Db::step) does not do;
 //! it only decides when. A store without a worker is slower at times, and never wrong.
@@ -11,28 +11,56 @@ use std::time::{Duration, Instant};
 use ondisk_log::{Lsn, Step};
 
 use crate::alarm::{Sleep, Woken};
+use crate::engine::Reclaim;
 use crate::error::Error;
 use crate::store::Store;
 
 /// After so long without a commit the log is brought to rest.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// A running worker. It ends when its alarm says so.
+/// The running threads of a store: one for the log and checkpoints, one more for reclaiming. Each
+/// ends when its alarm says so.
 #[derive(Debug)]
-pub(crate) struct Worker(JoinHandle<()>);
+pub(crate) struct Worker(Vec<JoinHandle<()>>);
 
 impl Worker {
-    pub(crate) fn start(store: Arc<Store>) -> io::Result<Self> {
+    pub(crate) fn start(store: &Arc<Store>) -> io::Result<Self> {
         // Asked before the thread runs: by then there may be commits.
         let found = store.log.last();
-        let builder = std::thread::Builder::new().name("ondisk-worker".to_owned());
-        builder.spawn(move || Rounds::new(&store, found).run()).map(Self)
+        let (rounds, reclaims) = (Arc::clone(store), Arc::clone(store));
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let worker = named("ondisk-worker").spawn(move || Rounds::new(&rounds, found).run())?;
+        let mut threads = vec![worker];
+        match named("ondisk-reclaim").spawn(move || reclaim(&reclaims)) {
+            Ok(thread) => threads.push(thread),
+            // The worker reclaims too: slower, and right.
+            Err(_) => store.reclaim_alarm.stop(),
+        }
+        Ok(Self(threads))
     }
 
-    /// Waits for a worker that was told to stop.
+    /// Waits for threads that were told to stop.
     pub(crate) fn join(self) {
-        // A panic of the worker has been printed; the store goes on without it.
-        self.0.join().unwrap_or_default();
+        // A panic of a thread has been printed; the store goes on without it.
+        self.0.into_iter().for_each(|thread| thread.join().unwrap_or_default());
+    }
+}
+
+/// Reclaims whenever there is something to reclaim.
+fn reclaim(store: &Store) {
+    loop {
+        let mut failed = false;
+        while !failed && store.check_open().is_ok() {
+            match store.reclaim_step(Reclaim::Due) {
+                Ok(Step::Working) => {}
+                Ok(Step::Idle) => break,
+                Err(_) => failed = true, // the worker meets it too, and tells
+            }
+        }
+        let patience = failed.then_some(IDLE_AFTER);
+        if store.reclaim_alarm.sleep(Sleep::Deep, patience, || false) == Woken::Stopped {
+            return;
+        }
     }
 }
 

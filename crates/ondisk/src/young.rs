@@ -23,6 +23,8 @@ use crate::commit::{Commit, Span};
 pub(crate) struct Young {
     map: SkipMap<Version, Option<Span>>,
     weight: AtomicU64,
+    /// The lowest LSN that was inserted; 0 before the first.
+    first: AtomicU64,
 }
 
 /// What the young map says of a key. That it says nothing is an `Option` around this.
@@ -51,13 +53,39 @@ impl Young {
     }
 
     /// Adds the operations of one keyspace of a commit, under its LSN.
-    pub(crate) fn insert(&self, lsn: Lsn, commit: &Commit, keyspace: u32) {
+    /// Answers how many bytes of memory that takes.
+    pub(crate) fn insert(&self, lsn: Lsn, commit: &Commit, keyspace: u32) -> u64 {
         let mut count = 0;
         for (version, value) in versions(lsn, commit, keyspace) {
             self.map.insert(version, value);
             count += 1;
         }
-        self.weight.fetch_add(weight(commit, count), Relaxed);
+        let weight = weight(commit, count);
+        self.weight.fetch_add(weight, Relaxed);
+        self.note(lsn);
+        weight
+    }
+
+    fn note(&self, lsn: Lsn) {
+        // Most commits come in order, and find a lower one here.
+        let mut first = self.first.load(Relaxed);
+        while first == 0 || lsn.0 < first {
+            match self.first.compare_exchange_weak(first, lsn.0, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(found) => first = found,
+            }
+        }
+    }
+
+    /// The lowest LSN of its commits, if it has any. While commits are not held off, one that has
+    /// its LSN may not be here yet.
+    pub(crate) fn first_lsn(&self) -> Option<Lsn> {
+        Some(Lsn(self.first.load(Relaxed))).filter(|lsn| lsn.0 > 0)
+    }
+
+    /// Whether it holds no version.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
     }
 
     /// The bytes that the map keeps in memory, all but exactly.
@@ -110,6 +138,51 @@ impl Young {
         })
     }
 
+    /// As [`range`](Self::range), by descending key.
+    pub(crate) fn range_back<'a>(
+        &'a self,
+        lower: Bound<&'a [u8]>,
+        upper: Bound<&'a [u8]>,
+        visible: Lsn,
+    ) -> impl Iterator<Item = Newest> + 'a {
+        let mut at = self.last(upper);
+        std::iter::from_fn(move || {
+            // Of one key the oldest version comes first: the last visible one counts.
+            let mut newest: Option<Newest> = None;
+            while let Some(entry) = at.take() {
+                let version = entry.key();
+                if !above(version.bytes(), lower) {
+                    break;
+                }
+                if newest.as_ref().is_some_and(|it| *it.key != *version.bytes()) {
+                    at = Some(entry);
+                    break;
+                }
+                if version.lsn <= visible {
+                    let key = version.key.slice(&version.payload);
+                    let found = found(version, *entry.value());
+                    newest = Some(Newest { key, lsn: version.lsn, found });
+                }
+                at = entry.prev();
+            }
+            newest
+        })
+    }
+
+    fn last(&self, upper: Bound<&[u8]>) -> Option<Entry<'_>> {
+        match upper {
+            Bound::Unbounded => self.map.back(),
+            Bound::Included(key) => {
+                let probe = Probe::new(key, OLDEST);
+                self.map.upper_bound(Bound::Included(&probe as &dyn Place))
+            }
+            Bound::Excluded(key) => {
+                let probe = Probe::new(key, NEWEST);
+                self.map.upper_bound(Bound::Excluded(&probe as &dyn Place))
+            }
+        }
+    }
+
     fn first(&self, lower: Bound<&[u8]>) -> Option<Entry<'_>> {
         match lower {
             Bound::Unbounded => self.map.front(),
@@ -150,6 +223,9 @@ impl Loading {
         // Stable: of two operations of one commit on one key the later one must come later.
         self.versions.sort_by(|(a, _), (b, _)| a.cmp(b));
         let young = Young { weight: AtomicU64::new(self.weight), ..Young::default() };
+        self.versions.iter().map(|(version, _)| version.lsn).min().into_iter().for_each(|lsn| {
+            young.note(lsn);
+        });
         for (version, value) in self.versions {
             young.map.insert(version, value);
         }
@@ -188,6 +264,14 @@ pub(crate) struct Newest {
 /// Above every version of a key, and below: no commit has these LSNs.
 const NEWEST: Lsn = Lsn(u64::MAX);
 const OLDEST: Lsn = Lsn(0);
+
+pub(crate) fn above(key: &[u8], lower: Bound<&[u8]>) -> bool {
+    match lower {
+        Bound::Unbounded => true,
+        Bound::Included(start) => key >= start,
+        Bound::Excluded(start) => key > start,
+    }
+}
 
 pub(crate) fn within(key: &[u8], upper: Bound<&[u8]>) -> bool {
     match upper {

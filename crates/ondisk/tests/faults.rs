@@ -116,7 +116,7 @@ impl Life {
         db.checkpoint().unwrap();
         db.close().unwrap();
         drop(self.open());
-        assert_eq!(ondisk::check(&self.fs, "db").unwrap().findings, []);
+        assert_eq!(ondisk::check(self.fs.share(), "db").unwrap().findings, []);
         self.cut();
     }
 

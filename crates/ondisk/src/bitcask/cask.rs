@@ -18,7 +18,7 @@ use ondisk_log::Lsn;
 
 use super::checkpoint::Checkpoint;
 use super::data_file::scan::{Depth, Scan};
-use super::data_file::{DataWriter, Identity, Span, Sums, file_number};
+use super::data_file::{DataWriter, Identity, Span, Sums, file_name, file_number};
 use super::keydir::Keydir;
 use super::manifest::{MANIFEST, Manifest};
 use super::view::{CaskView, Shared};
@@ -145,7 +145,10 @@ impl Cask {
     pub(super) fn new_file(&self, span: Span) -> Result<DataWriter, Error> {
         let mut installed = self.installed();
         let number = installed.next_number;
-        if !self.site.breaks(Sabotage::NumberReused) {
+        if self.site.breaks(Sabotage::NumberReused) {
+            let path = self.site.dir.join(file_name(number));
+            remove(&*self.site.fs, &path).map_err(Error::io(&path, "remove the data file"))?;
+        } else {
             installed.next_number = number.saturating_add(1);
         }
         drop(installed);
@@ -164,10 +167,10 @@ impl Cask {
         let mut installed = self.installed();
         let mut manifest = installed.manifest.clone();
         change(&mut manifest);
-        if self.site.breaks(Sabotage::NumberReused) {
-            installed.next_number = installed.next_number.saturating_add(1);
-        }
         (manifest.next_number, manifest.edit) = (installed.next_number, installed.next_edit);
+        if self.site.breaks(Sabotage::NumberReused) {
+            manifest.next_number = manifest.next_number.saturating_add(1);
+        }
         installed.next_edit += 1;
         let (through, edit) = (manifest.checkpoint, manifest.edit);
         // Else a power cut could keep in the engine what it takes out of the log.
@@ -182,6 +185,7 @@ impl Cask {
         } else {
             install_manifest(fs, dir, &manifest)?;
         }
+        installed.next_number = installed.next_number.max(manifest.next_number);
         installed.manifest = manifest;
         *self.commit_point.lock().unwrap_or_else(PoisonError::into_inner) =
             CommitPoint { through, edit };

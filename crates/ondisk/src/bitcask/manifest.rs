@@ -22,7 +22,7 @@ pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const MANIFEST_MAGIC: [u8; 8] = *b"\xD1ondmani";
 pub(crate) const MANIFEST_VERSION: u32 = 2;
 /// The version that said nothing of commit points, spans and hint files.
-const FIRST_VERSION: u32 = 1;
+pub(crate) const FIRST_VERSION: u32 = 1;
 /// A manifest longer than this is refused unread: it would name 2 million files.
 pub(crate) const LONGEST_MANIFEST: u64 = 64 << 20;
 /// The engine whose files these are.
@@ -79,6 +79,8 @@ const FIRST_EDIT: u64 = 1;
 /// What a manifest says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
+    /// In which it was read; it is always written in the newest.
+    pub(crate) version: u32,
     pub(crate) store: StoreId,
     pub(crate) keyspace: u32,
     /// The files hold all commits up to this one, and none above.
@@ -110,7 +112,8 @@ impl Manifest {
     /// That of a keyspace in which nothing was ever written.
     pub(crate) fn new(store: StoreId, keyspace: u32) -> Self {
         let (checkpoint, files) = (Lsn(0), Vec::new());
-        Self { store, keyspace, checkpoint, edit: 0, next_number: 1, files }
+        let version = MANIFEST_VERSION;
+        Self { version, store, keyspace, checkpoint, edit: 0, next_number: 1, files }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -184,6 +187,7 @@ impl Manifest {
             _ => return Err(damaged(56, Damage::Field("edit"))),
         };
         let manifest = Self {
+            version,
             store: StoreId(head.store),
             keyspace: head.keyspace.get(),
             checkpoint: Lsn(head.checkpoint.get()),

@@ -22,7 +22,15 @@ fn manifests() -> impl Strategy<Value = Manifest> {
             });
         let files = lines.collect();
         let (store, checkpoint) = (StoreId(store), Lsn(end));
-        Manifest { store, keyspace, checkpoint, edit, next_number: 100, files }
+        Manifest {
+            version: MANIFEST_VERSION,
+            store,
+            keyspace,
+            checkpoint,
+            edit,
+            next_number: 100,
+            files,
+        }
     })
 }
 

@@ -1,0 +1,26 @@
+//! Which engine a keyspace's options name: the one place that knows all of them.
+
+use std::sync::Arc;
+
+use crate::bitcask;
+use crate::check::Finding;
+use crate::engine::{Engine, Site};
+use crate::error::Error;
+use crate::options::EngineKind;
+
+/// Opens the engine of a keyspace. Reads, writes nothing.
+pub(crate) fn open(site: Site) -> Result<Arc<dyn Engine>, Error> {
+    Ok(match site.options.engine {
+        EngineKind::Bitcask => bitcask::open(site)?,
+        EngineKind::Lsm | EngineKind::Btree => bitcask::open(site)?,
+    })
+}
+
+/// Verifies every byte of a keyspace's files; what is wrong goes to `sink`, as far as the engine
+/// can go on behind it. An error of damage says that it could not.
+pub(crate) fn verify(site: &Site, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+    match site.options.engine {
+        EngineKind::Bitcask => bitcask::verify(site, sink),
+        EngineKind::Lsm | EngineKind::Btree => bitcask::verify(site, sink),
+    }
+}
