@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ondisk_fs::FileSystem;
+use ondisk_fs::{FileSystem, create_dir_durable};
 use ondisk_log::{Lsn, StoreId};
 use ondisk_sim::MemFs;
 use proptest::prelude::*;
@@ -82,8 +82,7 @@ struct Fixture {
 impl Fixture {
     fn new(sabotage: Option<LsmRule>) -> Self {
         let fs = MemFs::new();
-        fs.create_dir("db".as_ref()).unwrap();
-        fs.sync_dir("".as_ref()).or_else(|_| fs.sync_dir(".".as_ref())).unwrap();
+        create_dir_durable(&fs, "db".as_ref()).unwrap();
         let lsm = open_shaped(site(&fs, sabotage), SMALL).unwrap();
         let (readers, model) = (Readers::default(), Contents::new());
         Self { fs, lsm, sabotage, readers, model, lsn: 0, durable: Lsn(0), step: 400 }
