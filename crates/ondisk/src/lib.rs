@@ -59,6 +59,7 @@ mod reader;
 mod reclaim;
 #[doc(hidden)]
 pub mod sabotage;
+mod salvage;
 mod snapshot;
 mod stats;
 mod store;
