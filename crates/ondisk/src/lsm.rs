@@ -15,7 +15,7 @@
 //! Knows nothing of the log but LSNs.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -63,6 +63,8 @@ pub(crate) struct Lsm {
     installing: Mutex<u64>,
     /// Taken after `installing`, and for a moment only.
     state: Mutex<State>,
+    /// Of the version, as it is asked for at each commit.
+    pressure: AtomicU32,
     counters: Counters,
 }
 
@@ -117,9 +119,11 @@ pub(crate) fn open_shaped(site: Site, shape: Shape) -> Result<Arc<Lsm>, Error> {
     let point = CommitPoint { through: manifest.through, edit: manifest.edit };
     // A file of an attempt that was cut has a number that the manifest does not know of.
     let behind = numbers.last().map_or(0, |last| last.saturating_add(1));
+    let version = Version::new(point, levels);
     Ok(Arc::new(Lsm {
+        pressure: AtomicU32::new(shape.pressure(&version)),
         shape,
-        version: ArcSwap::from_pointee(Version::new(point, levels)),
+        version: ArcSwap::from_pointee(version),
         next_number: AtomicU64::new(manifest.next_number.max(behind)),
         installing: Mutex::new(manifest.edit),
         state: Mutex::default(),
@@ -184,6 +188,7 @@ impl Lsm {
 impl State {
     /// Gives readers a version whose manifest is durable.
     fn publish(&mut self, lsm: &Lsm, version: Version) {
+        lsm.pressure.store(lsm.shape.pressure(&version), Relaxed);
         lsm.version.store(Arc::new(version));
     }
 }
@@ -232,7 +237,7 @@ impl Engine for Lsm {
     }
 
     fn pressure(&self) -> u32 {
-        self.shape.pressure(&self.version.load())
+        self.pressure.load(Relaxed)
     }
 
     fn stats(&self) -> EngineStats {

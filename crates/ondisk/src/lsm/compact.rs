@@ -164,8 +164,7 @@ impl Compaction {
     }
 
     fn droppable(&self, below: &mut [Beside], key: &[u8]) -> bool {
-        // All of them are asked: each goes along with the keys.
-        let held = below.iter_mut().fold(false, |held, level| level.may_hold(key) || held);
+        let held = below.iter_mut().any(|level| level.may_hold(key));
         !held || self.lsm.breaks(LsmRule::TombstoneDropped)
     }
 }

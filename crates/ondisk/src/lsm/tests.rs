@@ -53,7 +53,7 @@ impl Pins for Readers {
     }
 }
 
-fn site(fs: &MemFs, sabotage: Option<LsmRule>) -> Site {
+pub(crate) fn site(fs: &MemFs, sabotage: Option<LsmRule>) -> Site {
     Site {
         fs: fs.share(),
         dir: PathBuf::from("db/7"),
