@@ -25,9 +25,15 @@ use crate::error::{Damage, Error};
 pub(crate) mod cask;
 pub(crate) mod checkpoint;
 pub(crate) mod data_file;
+mod draft;
+mod graveyard;
+pub(crate) mod hint;
 pub(crate) mod keydir;
+mod load;
 pub(crate) mod manifest;
+mod merge;
 pub(crate) mod sabotage;
+mod stats;
 pub(crate) mod view;
 
 pub(crate) use cask::open;

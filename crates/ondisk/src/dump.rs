@@ -10,13 +10,15 @@ use ondisk_fs::{Access, FileSystem};
 
 use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
+use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
 use crate::error::{Damage, Error};
 
 /// More than the longest of our magics takes; what a log's header needs to be known by.
 const FIRST_BYTES: usize = 4096;
 
-/// Writes a file of a store as text: an anchor, a segment of the log, a manifest, a data file.
+/// Writes a file of a store as text: an anchor, a segment of the log, a manifest, a data file, a hint
+/// file.
 ///
 /// # Errors
 /// [`Error::NotAFile`] when it is none of them; [`Error::Io`]; [`Error::NewerFormat`];
@@ -51,6 +53,9 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
     if first.starts_with(&DATA_MAGIC) {
         return dump_data(fs, path, out);
     }
+    if first.starts_with(&HINT_MAGIC) {
+        return dump_hint(fs, path, out);
+    }
     match ondisk_log::dump::kind(&first) {
         Some("anchor") => Ok(ondisk_log::dump::anchor(&first, path, out)?),
         Some(_) => Ok(ondisk_log::dump::segment(file, path, out)?),
@@ -74,6 +79,9 @@ fn write_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {
     for file in files {
         let (number, len, entries, crc) = (file.number, file.len, file.entries, file.crc);
         write!(out, "  file {number}: {len} bytes, {entries} entries, crc {crc:08x}")?;
+        if file.hint_len > 0 {
+            write!(out, ", {} bytes of hints", file.hint_len)?;
+        }
         if file.span != Span::UNKNOWN {
             write!(out, ", commits above {} through {}", file.span.after, file.span.through)?;
         }
@@ -115,4 +123,27 @@ fn dump_data(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), E
             }
         })?;
     }
+}
+
+fn dump_hint(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Error> {
+    let (mut reader, identity, record) = HintReader::open_alone(fs, path)?;
+    write(path, out, |out| {
+        let (store, keyspace, number) = (identity.store, identity.keyspace, identity.number);
+        writeln!(out, "hint file {number} of keyspace {keyspace}, store {store}")?;
+        let (len, entries, crc) = (record.len, record.entries, record.crc);
+        writeln!(out, "  for a data file of {len} bytes, {entries} entries, crc {crc:08x}")
+    })?;
+    while let Some(hints) = reader.next_section()? {
+        write(path, out, |out| {
+            hints.iter().try_for_each(|hint| {
+                let (offset, lsn, len) = (hint.place.offset, hint.place.lsn, hint.place.value_len);
+                let key = hint.key.escape_ascii();
+                match hint.kind {
+                    Kind::Put => writeln!(out, "  {offset}: lsn {lsn} put {key} ({len} bytes)"),
+                    Kind::Tombstone => writeln!(out, "  {offset}: lsn {lsn} delete {key}"),
+                }
+            })
+        })?;
+    }
+    Ok(())
 }

@@ -10,22 +10,12 @@ pub use crate::lsm::sabotage::LsmRule;
 /// A rule of the store that is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sabotage {
-    /// The manifest names a data file that was never synced.
-    DataFileNotSynced,
-    /// The manifest names a data file whose name was never synced.
-    DataFileNameNotSynced,
     /// The manifest is installed before the log is durable through its checkpoint.
     ManifestBeforeLog,
-    /// The manifest is written in place, not replaced.
-    ManifestInPlace,
     /// The log is truncated before the manifest is installed.
     TruncatedBeforeManifest,
-    /// A delete leaves no tombstone, though an older file holds the key.
-    TombstoneDropped,
     /// The young map is let go when it is frozen, not when the engine has it.
     FrozenForgotten,
-    /// A file number is used again by the next attempt, though a manifest may name it.
-    NumberReused,
     /// Reads see commits that are not acknowledged.
     UnacknowledgedVisible,
     /// A checkpoint during recovery claims the whole log, not what was replayed of it.
@@ -34,8 +24,6 @@ pub enum Sabotage {
     ManifestNotRenewed,
     /// The store's first catalog is not synced before the store exists.
     FirstCatalogNotSynced,
-    /// Checksums of data files are not compared.
-    SumsIgnored,
     /// A rule of the engine bitcask.
     Bitcask(BitcaskRule),
     /// A rule of the engine lsm.
@@ -46,19 +34,13 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every rule of the store itself, for a suite's table.
-    pub const ALL: [Self; 13] = [
-        Self::DataFileNotSynced,
-        Self::DataFileNameNotSynced,
+    pub const ALL: [Self; 7] = [
         Self::ManifestBeforeLog,
-        Self::ManifestInPlace,
         Self::TruncatedBeforeManifest,
-        Self::TombstoneDropped,
         Self::FrozenForgotten,
-        Self::NumberReused,
         Self::UnacknowledgedVisible,
         Self::RecoveryClaimsAll,
         Self::ManifestNotRenewed,
         Self::FirstCatalogNotSynced,
-        Self::SumsIgnored,
     ];
 }

@@ -13,8 +13,11 @@ use ondisk_fs::OsFs;
 use ondisk_sim::MemFs;
 
 /// Each file of today's version, and where it stands.
-const FILES: [(&str, &str); 2] =
-    [("manifest-v2", "db/keyspaces/0/manifest"), ("data-v1", "db/keyspaces/0/0000000002.data")];
+const FILES: [(&str, &str); 3] = [
+    ("manifest-v2", "db/keyspaces/0/manifest"),
+    ("data-v1", "db/keyspaces/0/0000000002.data"),
+    ("hint-v1", "db/keyspaces/0/0000000002.hint"),
+];
 /// Files of versions that are no longer written.
 const FORMER: [&str; 1] = ["manifest-v1"];
 

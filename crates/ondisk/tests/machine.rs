@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ondisk::sabotage::Sabotage;
+use ondisk::sabotage::{BitcaskRule, Sabotage};
 use ondisk::{Background, Batch, Builder, Db, SyncMode};
 use ondisk_fs::FileSystem;
 use ondisk_sim::machine::choice::{Chooser, First, Last, Seeded};
@@ -182,7 +182,10 @@ fn a_broken_machine_or_store_is_found_out() {
         };
         machines().iter().any(one)
     };
-    let found: Vec<_> = Sabotage::ALL.into_iter().filter(|rule| caught(*rule)).collect();
+    let engine =
+        [BitcaskRule::DataFileNotSynced, BitcaskRule::NamesNotSynced, BitcaskRule::ManifestInPlace];
+    let rules = Sabotage::ALL.into_iter().chain(engine.map(Sabotage::Bitcask));
+    let found: Vec<_> = rules.filter(|rule| caught(*rule)).collect();
     println!("broken rules of the store found out on the machine: {found:?}");
     assert!(found.len() >= 3, "{found:?}");
 }

@@ -10,6 +10,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -17,18 +18,21 @@ use ondisk_fs::{Access, FileSystem, Kind, create_dir_durable};
 use ondisk_log::Lsn;
 
 use super::checkpoint::Checkpoint;
-use super::data_file::scan::{Depth, Scan};
-use super::data_file::{DataWriter, Identity, Span, Sums, file_name, file_number};
+use super::data_file::{Sums, file_number};
+use super::graveyard::{Bury, Graveyard};
+use super::hint::hint_number;
 use super::keydir::Keydir;
-use super::manifest::{MANIFEST, Manifest};
+use super::load::{Source, load};
+use super::manifest::{DataFileRecord, MANIFEST, Manifest};
+use super::merge::pick::{Weight, pick, pressure};
+use super::merge::{Merge, Reach};
+use super::sabotage::BitcaskRule;
+use super::stats;
 use super::view::{CaskView, Shared};
 use super::{install_manifest, open_file, read_manifest};
-use crate::engine::{
-    CommitPoint, Engine, EngineStats, FileCount, FileKind, Job, Reclaim, Site, View, Work,
-};
+use crate::engine::{CommitPoint, Engine, EngineStats, FileKind, Job, Reclaim, Site, View, Work};
 use crate::error::{Damage, Error};
 use crate::keyspace::Frozen;
-use crate::sabotage::Sabotage;
 
 /// The engine of one keyspace.
 #[derive(Debug)]
@@ -42,6 +46,22 @@ pub(crate) struct Cask {
     /// What `installed` says, for who does not wait for a manifest that is being put in place.
     commit_point: Mutex<CommitPoint>,
     pub(super) written: Mutex<Written>,
+    graveyard: Mutex<Graveyard>,
+    /// A merge is under way: one at a time.
+    merging: AtomicBool,
+    pressure: AtomicU32,
+    /// Hint files that a manifest names and that could not be read.
+    pub(super) hints_lost: u64,
+}
+
+/// The right to merge, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Claim(Arc<Cask>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.merging.store(false, Ordering::Release);
+    }
 }
 
 /// What counts on disk.
@@ -72,29 +92,26 @@ pub(crate) fn open(site: Site) -> Result<Arc<Cask>, Error> {
     let manifest = find_manifest(&site)?;
     let mut manifest = manifest.unwrap_or_else(|| Manifest::new(site.store, site.keyspace));
     let mut keydir = Keydir::new(site.store);
-    let sums = if site.breaks(Sabotage::SumsIgnored) { Sums::Ignored } else { Sums::Checked };
-    let mut after = Lsn(0);
+    let ignored = site.breaks(BitcaskRule::SumsIgnored.into());
+    let sums = if ignored { Sums::Ignored } else { Sums::Checked };
+    let (mut after, mut hints_lost) = (Lsn(0), 0);
     for index in 0..manifest.files.len() {
         let record = manifest.files[index];
         let file = open_file(&*site.fs, &site.dir, &manifest, record, after, sums)?;
         after = file.span.through;
         manifest.files[index] = file.record;
-        let mut scan = Scan::new(&file.data, file.record, file.span, Depth::Keys);
-        while let Some(entry) = scan.next()? {
-            if entry.tombstone {
-                keydir.delete(entry.key);
-            } else {
-                keydir.put_bytes(entry.key, entry.place);
-            }
+        if load(&site, &file, &mut keydir)? == Source::DataForHint {
+            hints_lost += 1;
         }
         keydir.add_file(record.number, Arc::new(file.data));
     }
+    keydir.count_live();
     let shared = Arc::new(Shared::new(keydir));
     let view = CaskView::new(Arc::clone(&shared), manifest.checkpoint);
     let (through, edit) = (manifest.checkpoint, manifest.edit);
-    let (next_number, next_edit) = (manifest.next_number, edit + 1);
+    let (next_number, next_edit) = (manifest.next_number, edit.saturating_add(1));
     let installed = Installed { manifest, next_number, next_edit, leftovers: Vec::new() };
-    Ok(Arc::new(Cask {
+    let cask = Cask {
         site,
         shared,
         current: ArcSwap::from_pointee(view),
@@ -102,7 +119,13 @@ pub(crate) fn open(site: Site) -> Result<Arc<Cask>, Error> {
         installed: Mutex::new(installed),
         commit_point: Mutex::new(CommitPoint { through, edit }),
         written: Mutex::default(),
-    }))
+        graveyard: Mutex::default(),
+        merging: AtomicBool::new(false),
+        pressure: AtomicU32::new(0),
+        hints_lost,
+    };
+    cask.look_at_pressure();
+    Ok(Arc::new(cask))
 }
 
 /// The manifest of the keyspace, if there is one.
@@ -134,27 +157,36 @@ impl Cask {
         self.commit_point().through
     }
 
-    /// Makes the directory, durably; one that is there already is made durable too.
-    pub(super) fn make_dir(&self) -> Result<(), Error> {
-        let dir = &self.site.dir;
-        create_dir_durable(&*self.site.fs, dir).map_err(Error::io(dir, "make the directory"))?;
-        Ok(())
+    pub(super) fn breaks(&self, rule: BitcaskRule) -> bool {
+        self.site.breaks(rule.into())
     }
 
-    /// A new data file, under a number that no other ever had.
-    pub(super) fn new_file(&self, span: Span) -> Result<DataWriter, Error> {
+    pub(super) fn graveyard(&self) -> MutexGuard<'_, Graveyard> {
+        self.graveyard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the directory, durably; one that is there already is made durable too.
+    pub(super) fn make_dir(&self) -> Result<(), Error> {
+        let (fs, dir) = (&*self.site.fs, &self.site.dir);
+        let made = if self.breaks(BitcaskRule::DirectoryNotSynced) {
+            fs.create_dir(dir).or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })
+        } else {
+            create_dir_durable(fs, dir).map(drop)
+        };
+        made.map_err(Error::io(dir, "make the directory"))
+    }
+
+    /// The number of a new data file: no other ever had it.
+    pub(super) fn take_number(&self) -> u32 {
         let mut installed = self.installed();
         let number = installed.next_number;
-        if self.site.breaks(Sabotage::NumberReused) {
-            let path = self.site.dir.join(file_name(number));
-            remove(&*self.site.fs, &path).map_err(Error::io(&path, "remove the data file"))?;
-        } else {
+        if !self.breaks(BitcaskRule::NumberReused) {
             installed.next_number = number.saturating_add(1);
         }
-        drop(installed);
-        let (store, keyspace) = (self.site.store, self.site.keyspace);
-        let identity = Identity { store, keyspace, number };
-        DataWriter::create(&*self.site.fs, &self.site.dir, identity, span)
+        number
     }
 
     /// Puts a changed manifest in place, durably: from here on its files are the keyspace.
@@ -168,7 +200,7 @@ impl Cask {
         let mut manifest = installed.manifest.clone();
         change(&mut manifest);
         (manifest.next_number, manifest.edit) = (installed.next_number, installed.next_edit);
-        if self.site.breaks(Sabotage::NumberReused) {
+        if self.breaks(BitcaskRule::NumberReused) {
             manifest.next_number = manifest.next_number.saturating_add(1);
         }
         installed.next_edit += 1;
@@ -176,11 +208,11 @@ impl Cask {
         // Else a power cut could keep in the engine what it takes out of the log.
         let durable = (work.durable)();
         assert!(
-            durable >= through || self.site.breaks(Sabotage::ManifestBeforeLog),
+            durable >= through || self.breaks(BitcaskRule::AheadOfLog),
             "a manifest through LSN {through} while the log is durable through {durable}",
         );
         let (fs, dir) = (&*self.site.fs, &self.site.dir);
-        if self.site.breaks(Sabotage::ManifestInPlace) {
+        if self.breaks(BitcaskRule::ManifestInPlace) {
             overwrite_manifest(fs, dir, &manifest)?;
         } else {
             install_manifest(fs, dir, &manifest)?;
@@ -193,18 +225,11 @@ impl Cask {
         Ok(())
     }
 
-    /// Removes what an attempt left that no manifest was tried for.
-    pub(super) fn discard(&self, path: PathBuf) {
-        // On a full disk its space is wanted. What cannot be removed is tried again later, and by
-        // the next open.
-        if remove(&*self.site.fs, &path).is_err() {
-            self.leave(path);
+    /// Keeps in mind files that cannot be removed before the next manifest is in place.
+    pub(super) fn leave(&self, paths: &mut Vec<PathBuf>) {
+        if !paths.is_empty() {
+            self.installed().leftovers.append(paths);
         }
-    }
-
-    /// Keeps in mind what an attempt left that a manifest on disk may name.
-    pub(super) fn leave(&self, path: PathBuf) {
-        self.installed().leftovers.push(path);
     }
 
     /// Makes a newer state the one that everybody sees from here on.
@@ -217,6 +242,9 @@ impl Cask {
 
     /// The oldest view that somebody may hold.
     pub(super) fn oldest_view(&self) -> Lsn {
+        if self.breaks(BitcaskRule::ViewsIgnored) {
+            return Lsn(u64::MAX);
+        }
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
         former.retain(|view| view.strong_count() > 0);
         let held = former.iter().filter_map(Weak::upgrade).map(|view| view.through());
@@ -232,10 +260,36 @@ impl Cask {
         };
         let named = |number| manifest.files.iter().any(|file| file.number == number);
         let unnamed = entries.iter().filter(|entry| entry.kind == Kind::File).filter(|entry| {
-            let number = entry.name.to_str().and_then(file_number);
+            let name = entry.name.to_str().unwrap_or_default();
+            let number = file_number(name).or_else(|| hint_number(name));
             number.is_some_and(|number| !named(number))
         });
         Ok(unnamed.map(|entry| dir.join(&entry.name)).collect())
+    }
+
+    /// The files that count, and what each of them weighs. One whose entries are on their way to
+    /// the keydir is left out: nobody can say what of it lives.
+    pub(super) fn weights(&self) -> (Vec<DataFileRecord>, Vec<Weight>) {
+        let shown = self.current.load().through();
+        let mut files = self.installed().manifest.files.clone();
+        files.retain(|file| file.span.through <= shown);
+        let keydir = self.shared.keydir();
+        let weigh = |(index, file): (usize, &DataFileRecord)| {
+            Weight::new(index, file.len, keydir.usage(file.number))
+        };
+        let weights = files.iter().enumerate().map(weigh).collect();
+        (files, weights)
+    }
+
+    /// What pressure there is, is what it was here.
+    pub(super) fn look_at_pressure(&self) {
+        let (_, weights) = self.weights();
+        self.pressure.store(pressure(&weights), Ordering::Relaxed);
+    }
+
+    fn claim(self: &Arc<Self>) -> Option<Claim> {
+        let claimed = !self.merging.swap(true, Ordering::Acquire);
+        claimed.then(|| Claim(Arc::clone(self)))
     }
 }
 
@@ -250,7 +304,7 @@ impl Engine for Cask {
 
     fn renew(&self) -> Result<(), Error> {
         let installed = self.installed();
-        if installed.manifest.edit == 0 {
+        if installed.manifest.edit == 0 || self.breaks(BitcaskRule::RenewSkipped) {
             return Ok(()); // there is nothing to put in place
         }
         self.make_dir()?;
@@ -270,48 +324,28 @@ impl Engine for Cask {
         Box::new(Checkpoint::new(self, frozen))
     }
 
-    fn reclaim(self: Arc<Self>, _want: Reclaim) -> Option<Box<dyn Job>> {
-        None
+    fn reclaim(self: Arc<Self>, want: Reclaim) -> Option<Box<dyn Job>> {
+        let claim = self.claim()?;
+        let (files, weights) = self.weights();
+        if let Some(run) = pick(&weights, want) {
+            let reach = if run.start == 0 { Reach::Oldest } else { Reach::Inner };
+            return Some(Box::new(Merge::new(claim, self, files.get(run)?, reach)));
+        }
+        drop(claim);
+        let free = self.graveyard().has_untried(&self.shared.keydir());
+        if free { Some(Box::new(Bury(self))) } else { None }
+    }
+
+    fn pressure(&self) -> u32 {
+        self.pressure.load(Ordering::Relaxed)
     }
 
     fn stats(&self) -> EngineStats {
-        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let keydir = self.shared.keydir();
-        let bytes = keydir.files().values().map(|file| file.len()).sum();
-        let data = FileCount { count: keydir.files().len() as u64, bytes };
-        let load = |counter: &std::sync::atomic::AtomicU64| {
-            counter.load(std::sync::atomic::Ordering::Relaxed)
-        };
-        EngineStats {
-            files: [("data file", data)].into(),
-            keys: Some(keydir.len() as u64),
-            taken_over: written.taken_over,
-            checkpoint_written: written.checkpoint,
-            reclaim_written: written.reclaim,
-            cache_misses: load(&self.shared.reads),
-            read_bytes: load(&self.shared.read_bytes),
-            ..EngineStats::default()
-        }
+        stats::stats(self)
     }
 
     fn files(&self) -> Vec<FileKind> {
-        vec![
-            FileKind {
-                kind: "data file",
-                flush: "in pieces of 256 KiB, while a checkpoint writes it".to_owned(),
-                sync: "fsync of the file, then of its directory".to_owned(),
-                when: "before a manifest names it".to_owned(),
-                so: "durable as soon as it counts; until then the log holds what is in it"
-                    .to_owned(),
-            },
-            FileKind {
-                kind: "manifest",
-                flush: "written whole, beside the one that counts".to_owned(),
-                sync: "fsync, rename, fsync of its directory".to_owned(),
-                when: "at the end of each checkpoint and merge, behind the log's sync".to_owned(),
-                so: "a power cut leaves the old one or the new one, each whole".to_owned(),
-            },
-        ]
+        stats::files()
     }
 }
 

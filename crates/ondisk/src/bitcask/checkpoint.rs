@@ -13,20 +13,20 @@
 
 use std::mem;
 use std::ops::Bound;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::vec;
 
 use bytes::Bytes;
 
 use super::cask::Cask;
-use super::data_file::{DataFile, DataWriter, Span, Sync};
+use super::data_file::Span;
+use super::draft::{Finished, Output};
+use super::graveyard::bury;
 use super::keydir::{Change, Left};
-use super::manifest::DataFileRecord;
+use super::sabotage::BitcaskRule;
 use crate::engine::{Job, Progress, Work};
 use crate::error::Error;
 use crate::keyspace::Frozen;
-use crate::sabotage::Sabotage;
 use crate::young::Found;
 
 /// What a key costs a step beside its bytes, so that keys without values end a step too.
@@ -40,8 +40,6 @@ pub(crate) struct Checkpoint {
     cask: Arc<Cask>,
     frozen: Frozen,
     stage: Stage,
-    /// The data file, until a manifest names it.
-    draft: Option<Draft>,
 }
 
 #[derive(Debug)]
@@ -52,7 +50,7 @@ enum Stage {
     Write(Writing),
     /// The data file is durable; the manifest comes to name it.
     Install {
-        file: Option<(DataFileRecord, DataFile)>,
+        file: Option<Box<Finished>>,
         changes: Vec<Change>,
     },
     /// The keydir learns the new places; then everybody sees them.
@@ -64,24 +62,10 @@ enum Stage {
 
 #[derive(Debug, Default)]
 struct Writing {
-    writer: Option<DataWriter>,
+    output: Option<Output>,
     /// The last key that was looked at.
     done: Option<Bytes>,
     changes: Vec<Change>,
-}
-
-/// A file that no manifest names yet.
-#[derive(Debug)]
-struct Draft {
-    path: PathBuf,
-    tried: Tried,
-}
-
-/// Whether a manifest that names a draft may be on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tried {
-    No,
-    Perhaps,
 }
 
 /// Whether the frozen map has more to write.
@@ -92,7 +76,7 @@ enum End {
 
 impl Checkpoint {
     pub(crate) fn new(cask: Arc<Cask>, frozen: Frozen) -> Self {
-        Self { cask, frozen, stage: Stage::Begin, draft: None }
+        Self { cask, frozen, stage: Stage::Begin }
     }
 
     fn begin(&self) -> Result<Stage, Error> {
@@ -104,19 +88,24 @@ impl Checkpoint {
     }
 
     /// Writes a piece of the data file; with the last piece, syncs it.
-    fn write(&mut self, bytes: usize, mut writing: Writing) -> Result<Stage, Error> {
+    fn write(&self, bytes: usize, mut writing: Writing) -> Result<Stage, Error> {
         match self.write_piece(bytes, &mut writing)? {
             End::Ahead => Ok(Stage::Write(writing)),
-            End::Reached => self.finish(writing),
+            End::Reached => {
+                let Writing { output, changes, .. } = writing;
+                // Without an output nothing survived its youth.
+                let file = output.map(Output::finish).transpose()?.map(Box::new);
+                Ok(Stage::Install { file, changes })
+            }
         }
     }
 
-    fn write_piece(&mut self, bytes: usize, writing: &mut Writing) -> Result<End, Error> {
-        let Frozen { young, through } = self.frozen.clone();
+    fn write_piece(&self, bytes: usize, writing: &mut Writing) -> Result<End, Error> {
+        let Frozen { young, through } = &self.frozen;
         let done = writing.done.clone();
         let above = done.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut taken = 0;
-        for newest in young.range(above, Bound::Unbounded, through) {
+        for newest in young.range(above, Bound::Unbounded, *through) {
             if taken >= bytes {
                 return Ok(End::Ahead);
             }
@@ -125,15 +114,16 @@ impl Checkpoint {
             match &newest.found {
                 Found::Value(value) => {
                     taken += value.len();
-                    let place = self.writer(&mut writing.writer)?.push(lsn, key, Some(value))?;
+                    let place = self.output(&mut writing.output)?.push(lsn, key, Some(value))?;
                     writing.changes.push(Change::Put(key.into(), place));
                 }
                 // A tombstone is for a key that an older file has; what died young leaves nothing.
                 Found::Deleted if self.cask.shared.keydir().place(key).is_some() => {
-                    if !self.cask.site.breaks(Sabotage::TombstoneDropped) {
-                        self.writer(&mut writing.writer)?.push(lsn, key, None)?;
+                    let mut tombstone = None;
+                    if !self.cask.breaks(BitcaskRule::TombstoneDropped) {
+                        tombstone = Some(self.output(&mut writing.output)?.push(lsn, key, None)?);
                     }
-                    writing.changes.push(Change::Delete(key.into()));
+                    writing.changes.push(Change::Delete(key.into(), tombstone));
                 }
                 Found::Deleted => {}
             }
@@ -142,60 +132,44 @@ impl Checkpoint {
         Ok(End::Reached)
     }
 
-    /// The writer of the data file, which is made for the first entry.
-    fn writer<'a>(
-        &mut self,
-        writer: &'a mut Option<DataWriter>,
-    ) -> Result<&'a mut DataWriter, Error> {
-        let made = match writer.take() {
-            Some(writer) => writer,
+    /// The data file, which is made for the first entry.
+    fn output<'a>(&self, output: &'a mut Option<Output>) -> Result<&'a mut Output, Error> {
+        let made = match output.take() {
+            Some(output) => output,
             None => {
                 let (after, through) = (self.cask.checkpoint_lsn(), self.frozen.through);
-                let made = self.cask.new_file(Span { after, through })?;
-                self.draft = Some(Draft { path: made.path().to_owned(), tried: Tried::No });
-                made
+                Output::create(&self.cask, Span { after, through })?
             }
         };
-        Ok(writer.insert(made))
-    }
-
-    /// Makes the data file durable, if there is one, and its name.
-    fn finish(&self, writing: Writing) -> Result<Stage, Error> {
-        let Writing { writer, changes, .. } = writing;
-        let Some(writer) = writer else {
-            return Ok(Stage::Install { file: None, changes }); // nothing survived its youth
-        };
-        let site = &self.cask.site;
-        let skipped = site.breaks(Sabotage::DataFileNotSynced);
-        let file = writer.finish(if skipped { Sync::Skipped } else { Sync::Done })?;
-        if !site.breaks(Sabotage::DataFileNameNotSynced) {
-            // The name too, before a manifest can name it.
-            site.fs.sync_dir(&site.dir).map_err(Error::io(&site.dir, "sync the directory"))?;
-        }
-        Ok(Stage::Install { file: Some(file), changes })
+        Ok(output.insert(made))
     }
 
     fn install(
-        &mut self,
+        &self,
         work: &Work<'_>,
-        file: Option<(DataFileRecord, DataFile)>,
+        mut file: Option<Box<Finished>>,
         changes: Vec<Change>,
     ) -> Result<Stage, Error> {
         let through = self.frozen.through;
-        if let Some(draft) = &mut self.draft {
-            draft.tried = Tried::Perhaps;
+        if let Some(file) = &mut file {
+            file.draft.trying();
         }
         self.cask.install(work, |manifest| {
             manifest.checkpoint = through;
-            manifest.files.extend(file.as_ref().map(|(record, _)| *record));
+            manifest.files.extend(file.as_ref().map(|file| file.record));
         })?;
-        self.draft = None;
         let mut written = self.cask.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.checkpoint += file.as_ref().map_or(0, |(record, _)| record.len);
+        let bytes = file.as_ref().map_or(0, |file| file.record.len + file.record.hint_len);
+        written.checkpoint += bytes;
         written.taken_over += self.frozen.young.weight();
         drop(written);
-        if let Some((record, data)) = file {
+        if let Some(file) = file {
+            let Finished { record, data, draft } = *file;
+            draft.keep();
             self.cask.shared.keydir_mut().add_file(record.number, Arc::new(data));
+        }
+        if self.cask.breaks(BitcaskRule::ShownEarly) {
+            self.cask.publish(through);
         }
         Ok(Stage::Apply(changes.into_iter()))
     }
@@ -213,12 +187,14 @@ impl Checkpoint {
         Stage::Forget
     }
 
-    fn forget(&self) -> Stage {
+    fn forget(&self, work: &Work<'_>) -> Stage {
         let oldest = self.cask.oldest_view();
-        match self.cask.shared.keydir_mut().forget(oldest, STEP_KEYS) {
-            Left::More => Stage::Forget,
-            Left::Nothing => Stage::Finished,
+        if self.cask.shared.keydir_mut().forget(oldest, STEP_KEYS) == Left::More {
+            return Stage::Forget;
         }
+        bury(&self.cask, work);
+        self.cask.look_at_pressure();
+        Stage::Finished
     }
 }
 
@@ -230,7 +206,7 @@ impl Job for Checkpoint {
             Stage::Write(writing) => self.write(work.bytes, writing)?,
             Stage::Install { file, changes } => self.install(work, file, changes)?,
             Stage::Apply(changes) => self.apply(changes),
-            Stage::Forget => self.forget(),
+            Stage::Forget => self.forget(work),
             Stage::Finished => Stage::Finished,
         };
         let finished = matches!(self.stage, Stage::Finished);
@@ -242,11 +218,6 @@ impl Drop for Checkpoint {
     fn drop(&mut self) {
         while let Stage::Apply(changes) = mem::replace(&mut self.stage, Stage::Finished) {
             self.stage = self.apply(changes); // the manifest is in place
-        }
-        match self.draft.take() {
-            Some(Draft { path, tried: Tried::No }) => self.cask.discard(path),
-            Some(Draft { path, tried: Tried::Perhaps }) => self.cask.leave(path),
-            None => {}
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Keydir {
     /// Also the keys that have a former place alone.
     order: Option<BTreeSet<Arc<[u8]>>>,
     files: Files,
+    /// What the files are made of, by number.
+    usage: BTreeMap<u32, Usage>,
     /// From the store's id: the same store hashes the same in every run, and who chooses keys
     /// cannot know how they fall.
     seed: u64,
@@ -36,6 +38,15 @@ pub(crate) struct Keydir {
 
 /// The data files of a keyspace, by number.
 pub(crate) type Files = BTreeMap<u32, Arc<DataFile>>;
+
+/// What of a data file is not dead, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Entries that a key has its place at.
+    pub(crate) live: u64,
+    /// Tombstones.
+    pub(crate) tombstones: u64,
+}
 
 #[derive(Debug)]
 struct Slot {
@@ -54,7 +65,16 @@ struct Former {
 #[derive(Debug)]
 pub(crate) enum Change {
     Put(Arc<[u8]>, Place),
-    Delete(Arc<[u8]>),
+    /// With the place of the tombstone, where one was needed.
+    Delete(Arc<[u8]>, Option<Place>),
+}
+
+/// What becomes of a newer place than that of the version that was copied. It always stays, but
+/// for a suite that shows that it would notice otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newer {
+    Stays,
+    Lost,
 }
 
 /// Whether there is more to forget.
@@ -73,6 +93,7 @@ impl Keydir {
             replaced: BTreeMap::new(),
             order: None,
             files: Files::new(),
+            usage: BTreeMap::new(),
             seed,
         }
     }
@@ -88,6 +109,40 @@ impl Keydir {
 
     pub(crate) fn add_file(&mut self, number: u32, file: Arc<DataFile>) {
         self.files.insert(number, file);
+    }
+
+    /// Lets go of a file that no place is in any more.
+    pub(crate) fn remove_file(&mut self, number: u32) -> Option<Arc<DataFile>> {
+        self.usage.remove(&number);
+        self.files.remove(&number)
+    }
+
+    pub(crate) fn usage(&self, number: u32) -> Usage {
+        self.usage.get(&number).copied().unwrap_or_default()
+    }
+
+    /// Counts what is live in each file; from here on each change keeps the count.
+    pub(crate) fn count_live(&mut self) {
+        for slot in &self.slots {
+            let live = &mut self.usage.entry(slot.place.file).or_default().live;
+            *live += slot.place.entry_len(slot.key.len());
+        }
+    }
+
+    /// Counts a tombstone that a file has.
+    pub(crate) fn count_tombstone(&mut self, key_len: usize, place: Place) {
+        self.usage.entry(place.file).or_default().tombstones += place.entry_len(key_len);
+    }
+
+    /// Takes back what was counted of a file.
+    pub(crate) fn uncount(&mut self, number: u32) {
+        self.usage.remove(&number);
+    }
+
+    /// Makes room for so many keys more than there are.
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        let seed = self.seed;
+        self.slots.reserve(keys, |slot| xxh3_64_with_seed(&slot.key, seed));
     }
 
     /// Where a key's value stands, and the file that it stands in.
@@ -119,18 +174,43 @@ impl Keydir {
 
     /// As [`apply`](Self::apply), of a checkpoint through an LSN; what it replaces is kept.
     pub(crate) fn apply_at(&mut self, change: Change, through: Lsn) {
-        match change {
+        let (key, before) = match change {
             Change::Put(key, place) => {
-                if let Some(before) = self.put(Arc::clone(&key), place) {
-                    self.keep(key, before, through);
-                }
+                self.usage.entry(place.file).or_default().live += place.entry_len(key.len());
+                (Arc::clone(&key), self.put(key, place))
             }
-            Change::Delete(key) => {
-                if let Some(before) = self.take(&key) {
-                    self.keep(key, before, through);
+            Change::Delete(key, tombstone) => {
+                if let Some(place) = tombstone {
+                    self.count_tombstone(key.len(), place);
                 }
+                let before = self.take(&key);
+                (key, before)
             }
+        };
+        if let Some(before) = before {
+            let live = &mut self.usage.entry(before.file).or_default().live;
+            *live = live.saturating_sub(before.entry_len(key.len()));
+            self.keep(key, before, through);
         }
+    }
+
+    /// Gives a key the place of a copy of the version that it has; nothing where that is another.
+    pub(crate) fn move_to(&mut self, key: &[u8], place: Place, newer: Newer) {
+        let hash = self.hash(key);
+        let Some(slot) = self.slots.find_mut(hash, |slot| *slot.key == *key) else { return };
+        if slot.place.lsn != place.lsn && newer == Newer::Stays {
+            return;
+        }
+        let before = std::mem::replace(&mut slot.place, place);
+        let len = place.entry_len(key.len());
+        self.usage.entry(place.file).or_default().live += len;
+        let live = &mut self.usage.entry(before.file).or_default().live;
+        *live = live.saturating_sub(len);
+    }
+
+    /// Whether a version is its key's newest.
+    pub(crate) fn is_live(&self, key: &[u8], lsn: Lsn) -> bool {
+        self.place(key).is_some_and(|place| place.lsn == lsn)
     }
 
     fn keep(&mut self, key: Arc<[u8]>, before: Place, through: Lsn) {
@@ -178,15 +258,16 @@ impl Keydir {
         }
     }
 
-    /// For which views former places are kept: those of a checkpoint before this one.
-    pub(crate) fn oldest_replaced(&self) -> Option<Lsn> {
-        self.replaced.keys().next().copied()
+    /// The checkpoints that replaced places which are kept: the first and the last of them.
+    pub(crate) fn replaced(&self) -> Option<(Lsn, Lsn)> {
+        let (first, last) = (self.replaced.keys().next()?, self.replaced.keys().next_back()?);
+        Some((*first, *last))
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Put(key, place) => drop(self.put(key, place)),
-            Change::Delete(key) => self.delete(&key),
+            Change::Delete(key, _) => self.delete(&key),
         }
     }
 
@@ -220,6 +301,12 @@ impl Keydir {
                 None
             }
         }
+    }
+
+    /// Takes a key's place away, as a tombstone in a file says.
+    pub(crate) fn delete_bytes(&mut self, key: &[u8], tombstone: Place) {
+        self.delete(key);
+        self.count_tombstone(key.len(), tombstone);
     }
 
     pub(crate) fn delete(&mut self, key: &[u8]) {

@@ -2,33 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::path::{Path, PathBuf};
 
 use ondisk_log::StoreId;
 use ondisk_sim::MemFs;
 use proptest::prelude::*;
 
 use super::*;
+use crate::bitcask::data_file::file_name;
 use crate::bitcask::view::WALK_KEYS;
 use crate::cache::Caches;
 use crate::commit::CommitWriter;
 use crate::engine::{Direction, Pins, Progress};
 use crate::options::KeyspaceOptions;
+use crate::sabotage::Sabotage;
 use crate::young::Young;
 
 pub(super) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const KEYSPACE: u32 = 7;
 
-/// Nobody reads from another process.
-pub(super) struct Nobody;
+/// Readers in other processes, with the files that each may open.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    alive: BTreeMap<u64, Vec<PathBuf>>,
+    came: u64,
+}
 
-impl Pins for Nobody {
+impl Pins for Readers {
     fn newest(&self) -> u64 {
-        0
+        self.alive.keys().next_back().copied().unwrap_or_default()
     }
 
     fn oldest(&self) -> Option<u64> {
-        None
+        self.alive.keys().next().copied()
     }
 }
 
@@ -57,8 +64,13 @@ pub(super) fn frozen(above: Lsn, operations: &[(Vec<u8>, Option<Vec<u8>>)]) -> F
     Frozen { young: Arc::new(young), through }
 }
 
-pub(super) fn run(job: &mut dyn Job, bytes: usize) -> Result<(), Error> {
-    let work = Work { bytes, durable: &|| Lsn(u64::MAX), pins: &Nobody };
+/// Work in small steps, where all of the log is durable.
+pub(super) fn work(pins: &Readers) -> Work<'_> {
+    Work { bytes: 50, durable: &|| Lsn(u64::MAX), pins }
+}
+
+pub(super) fn run(job: &mut dyn Job, pins: &Readers) -> Result<(), Error> {
+    let work = work(pins);
     while job.step(&work)? == Progress::Working {}
     Ok(())
 }
@@ -100,18 +112,30 @@ enum Step {
     Hold,
     Release(prop::sample::Index),
     Reopen,
+    /// Some steps of a checkpoint that is then dropped.
     Abandon(usize),
+    Reclaim(Reclaim),
+    /// Some steps of a merge, a checkpoint between them, the rest of the merge or not.
+    Beside(usize, Vec<(Vec<u8>, Option<Vec<u8>>)>, bool),
+    /// A reader comes in another process, or goes.
+    Pin(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = (0_u8..12).prop_map(|key| vec![key]);
     let value = prop::option::weighted(0.7, prop::collection::vec(any::<u8>(), 0..40));
+    let operations = prop::collection::vec((key, value), 0..10);
+    let want = prop::sample::select(vec![Reclaim::Due, Reclaim::All]);
     let step = prop_oneof![
-        6 => prop::collection::vec((key, value), 0..10).prop_map(Step::Checkpoint),
+        6 => operations.clone().prop_map(Step::Checkpoint),
         3 => Just(Step::Hold),
         2 => any::<prop::sample::Index>().prop_map(Step::Release),
         1 => Just(Step::Reopen),
         1 => (0_usize..6).prop_map(Step::Abandon),
+        2 => want.prop_map(Step::Reclaim),
+        2 => (0_usize..12, operations, any::<bool>())
+            .prop_map(|(steps, operations, finish)| Step::Beside(steps, operations, finish)),
+        1 => any::<bool>().prop_map(Step::Pin),
     ];
     prop::collection::vec(step, 0..30)
 }
@@ -122,20 +146,21 @@ struct Run {
     cask: Arc<Cask>,
     model: Contents,
     held: Vec<(Arc<dyn View>, Contents)>,
+    pins: Readers,
 }
 
 impl Run {
     fn new() -> Self {
         let fs = MemFs::new();
         let cask = open(site(&fs, None)).unwrap();
-        Self { fs, cask, model: Contents::new(), held: Vec::new() }
+        Self { fs, cask, model: Contents::new(), held: Vec::new(), pins: Readers::default() }
     }
 
     fn checkpoint(&mut self, operations: &[(Vec<u8>, Option<Vec<u8>>)]) {
         let before = self.cask.commit_point();
         let frozen = frozen(self.cask.view().through(), operations);
         let through = frozen.through;
-        run(&mut *Arc::clone(&self.cask).checkpoint(frozen), 50).unwrap();
+        run(&mut *Arc::clone(&self.cask).checkpoint(frozen), &self.pins).unwrap();
         for (key, value) in operations {
             match value {
                 Some(value) => drop(self.model.insert(key.clone(), value.clone())),
@@ -147,14 +172,12 @@ impl Run {
         assert!(after.edit > before.edit || operations.is_empty());
     }
 
-    /// Some steps of a checkpoint that is then dropped.
     fn abandon(&mut self, steps: usize) {
         let operations = [(vec![3], Some(vec![1; 9])), (vec![4], None)];
         let frozen = frozen(self.cask.view().through(), &operations);
         let mut job = Arc::clone(&self.cask).checkpoint(frozen.clone());
-        let work = Work { bytes: 1, durable: &|| Lsn(u64::MAX), pins: &Nobody };
         for _ in 0..steps {
-            job.step(&work).unwrap();
+            job.step(&work(&self.pins)).unwrap();
         }
         drop(job);
         if self.cask.view().through() == frozen.through {
@@ -163,8 +186,55 @@ impl Run {
         }
     }
 
+    fn reclaim(&mut self, want: Reclaim) {
+        for _ in 0..100 {
+            let Some(mut job) = Arc::clone(&self.cask).reclaim(want) else {
+                assert!(want == Reclaim::Due || self.cask.stats().dead_bytes == 0);
+                return;
+            };
+            assert!(
+                Arc::clone(&self.cask).reclaim(want).is_none()
+                    || !format!("{job:?}").contains("Merge"),
+                "one at a time"
+            );
+            run(&mut *job, &self.pins).unwrap();
+        }
+        panic!("reclaiming comes to no end");
+    }
+
+    fn beside(&mut self, steps: usize, operations: &[(Vec<u8>, Option<Vec<u8>>)], finish: bool) {
+        let Some(mut job) = Arc::clone(&self.cask).reclaim(Reclaim::All) else { return };
+        let mut progress = Progress::Working;
+        for _ in 0..steps {
+            if progress == Progress::Working {
+                progress = job.step(&work(&self.pins)).unwrap();
+            }
+        }
+        self.checkpoint(operations);
+        if finish && progress == Progress::Working {
+            run(&mut *job, &self.pins).unwrap();
+        }
+    }
+
+    /// What a reader in another process may read is there for as long as it lives.
+    fn pin(&mut self, comes: bool) {
+        if comes {
+            let files = self.fs.share().list(Path::new("keyspace")).unwrap_or_default();
+            let (named, _) = self.cask.weights();
+            let named: Vec<_> = named.iter().map(|it| file_name(it.number)).collect();
+            let files = files.into_iter().map(|it| PathBuf::from("keyspace").join(it.name));
+            let files =
+                files.filter(|it| named.iter().any(|name| it.file_name() == Some(name.as_ref())));
+            self.pins.came += 1;
+            self.pins.alive.insert(self.pins.came, files.collect());
+        } else {
+            self.pins.alive.pop_first();
+        }
+    }
+
     fn reopen(&mut self) {
         self.held.clear();
+        self.pins.alive.clear();
         let before = self.cask.commit_point();
         self.cask = open(site(&self.fs, None)).unwrap();
         assert_eq!(self.cask.commit_point(), before);
@@ -182,6 +252,12 @@ impl Run {
             Step::Release(_) => {}
             Step::Reopen => self.reopen(),
             Step::Abandon(steps) => self.abandon(*steps),
+            Step::Reclaim(want) => self.reclaim(*want),
+            Step::Beside(steps, operations, finish) => self.beside(*steps, operations, *finish),
+            Step::Pin(comes) => self.pin(*comes),
+        }
+        for path in self.pins.alive.values().flatten() {
+            assert!(self.fs.look(path).is_some(), "{} is read", path.display());
         }
         check(&self.cask.view(), &self.model);
         for (view, model) in &self.held {
@@ -251,10 +327,10 @@ fn what_no_view_needs_is_forgotten() {
     let held = run.cask.view();
     run.checkpoint(&put(2));
     run.checkpoint(&[(vec![2], None)]);
-    assert_eq!(run.cask.shared.keydir().oldest_replaced(), Some(Lsn(4)));
+    assert_eq!(run.cask.shared.keydir().replaced(), Some((Lsn(4), Lsn(5))));
     drop(held);
     run.checkpoint(&put(3));
-    assert_eq!(run.cask.shared.keydir().oldest_replaced(), None);
+    assert_eq!(run.cask.shared.keydir().replaced(), None);
 }
 
 #[test]
@@ -263,7 +339,8 @@ fn no_manifest_is_installed_ahead_of_the_log() {
     let cask = open(site(&MemFs::new(), None)).unwrap();
     let frozen = frozen(Lsn(0), &[(vec![1], Some(vec![1]))]);
     let mut job = cask.checkpoint(frozen);
-    let work = Work { bytes: 1000, durable: &|| Lsn(0), pins: &Nobody };
+    let pins = Readers::default();
+    let work = Work { bytes: 1000, durable: &|| Lsn(0), pins: &pins };
     while job.step(&work).unwrap() == Progress::Working {}
 }
 
@@ -275,4 +352,45 @@ fn another_keyspaces_manifest_is_refused() {
     let error = open(other).unwrap_err();
     let elsewhere = Damage::Elsewhere("keyspace");
     assert!(matches!(error, Error::Damaged { damage, .. } if damage == elsewhere));
+}
+
+#[test]
+fn a_merge_gives_space_back_when_nobody_reads_any_more() {
+    let mut run = Run::new();
+    let put = |value: u8| (0..12).map(|key| (vec![key], Some(vec![value; 30]))).collect::<Vec<_>>();
+    run.checkpoint(&put(1));
+    let held = run.cask.view();
+    let old = run.model.clone();
+    run.checkpoint(&put(2));
+    run.checkpoint(&[(vec![5], None)]);
+    assert!(run.cask.stats().dead_bytes > 0);
+    run.reclaim(Reclaim::All);
+    let stats = run.cask.stats();
+    assert_eq!((stats.dead_bytes, stats.files["data file"].count), (0, 1));
+    assert_eq!(stats.obsolete_files, 3, "the view may read them");
+    check(&held, &old);
+    drop(held);
+    run.checkpoint(&[(vec![5], Some(vec![1]))]);
+    assert_eq!(run.cask.stats().obsolete_files, 0);
+    let names = run.fs.share().list(Path::new("keyspace")).unwrap();
+    assert_eq!(names.len(), 5, "two data files, two hint files, the manifest: {names:?}");
+    run.reopen();
+    check(&run.cask.view(), &run.model);
+}
+
+#[test]
+fn a_hint_file_that_cannot_be_read_costs_nothing_but_time() {
+    let mut run = Run::new();
+    let operations: Vec<_> = (0..12).map(|key| (vec![key], Some(vec![key; 30]))).collect();
+    run.checkpoint(&operations);
+    run.checkpoint(&[(vec![5], None), (vec![6], Some(vec![0]))]);
+    let hint = "keyspace/0000000001.hint";
+    run.fs.rot(hint, 100, 3).unwrap();
+    run.fs.share().remove(Path::new("keyspace/0000000002.hint")).unwrap();
+    let dead = run.cask.stats().dead_bytes;
+    run.reopen();
+    let stats = run.cask.stats();
+    assert_eq!(stats.files["hint file that could not be read"].count, 2);
+    assert_eq!(stats.dead_bytes, dead);
+    check(&run.cask.view(), &run.model);
 }

@@ -4,8 +4,11 @@
 //! above the one before, and its LSN belongs to this file. Memory is bounded by the window and
 //! the longest key, whatever the bytes say.
 
+use std::borrow::Borrow;
+
 use ondisk_log::Lsn;
 use zerocopy::FromBytes;
+use zerocopy::little_endian::U32;
 
 use super::{
     DataFile, ENTRY_HEAD, ENTRY_SUMMED_FROM, EntryHead, HEADER, PUT, Place, Span, TOMBSTONE,
@@ -29,16 +32,18 @@ pub(crate) enum Depth {
 
 /// A walk through the entries of a data file.
 #[derive(Debug)]
-pub(crate) struct Scan<'a> {
-    data: &'a DataFile,
+pub(crate) struct Scan<D> {
+    data: D,
     record: DataFileRecord,
     span: Span,
     depth: Depth,
     at: u64,
     entries: u64,
-    window: Window<'a>,
+    window: Window,
     key: Vec<u8>,
     sum: RunningSum,
+    /// The value of the entry given out last: where it stands, and its sum.
+    value: Option<(u64, U32)>,
 }
 
 /// One entry of a data file.
@@ -50,13 +55,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) tombstone: bool,
 }
 
-impl<'a> Scan<'a> {
-    pub(crate) fn new(
-        data: &'a DataFile,
-        record: DataFileRecord,
-        span: Span,
-        depth: Depth,
-    ) -> Self {
+impl<D: Borrow<DataFile>> Scan<D> {
+    pub(crate) fn new(data: D, record: DataFileRecord, span: Span, depth: Depth) -> Self {
         Self {
             data,
             record,
@@ -64,9 +64,10 @@ impl<'a> Scan<'a> {
             depth,
             at: HEADER as u64,
             entries: 0,
-            window: Window { data, len: record.len, bytes: Vec::new(), start: 0 },
+            window: Window { len: record.len, bytes: Vec::new(), start: 0 },
             key: Vec::new(),
             sum: RunningSum::new(),
+            value: None,
         }
     }
 
@@ -78,23 +79,24 @@ impl<'a> Scan<'a> {
     /// The next entry, or `None` behind the last. After an error that names a value the walk can
     /// go on.
     pub(crate) fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
+        let data = self.data.borrow();
+        self.value = None;
         if self.at == HEADER as u64 && self.depth == Depth::All {
-            self.sum.update(self.window.get(0, HEADER)?);
+            self.sum.update(self.window.get(data, 0, HEADER)?);
         }
         if self.at == self.record.len {
             return self.end().map(|()| None);
         }
         let offset = self.at;
-        let path = &self.data.path;
-        let damaged = |damage| Error::damaged(path, offset, damage);
-        let head = EntryHead::read_from_bytes(self.window.get(offset, ENTRY_HEAD)?)
+        let damaged = |damage| Error::damaged(&data.path, offset, damage);
+        let head = EntryHead::read_from_bytes(self.window.get(data, offset, ENTRY_HEAD)?)
             .map_err(|_| damaged(Damage::EntrySum))?;
         let key_len = head.key_len.get() as usize;
         if key_len > LONGEST_KEY {
             return Err(damaged(Damage::EntrySum)); // never written, so the sum cannot fit either
         }
-        let summed = self.window.get(offset, ENTRY_HEAD + key_len)?;
-        if !self.data.sums.fits(head.crc, crc32c(&summed[ENTRY_SUMMED_FROM..])) {
+        let summed = self.window.get(data, offset, ENTRY_HEAD + key_len)?;
+        if !data.sums.fits(head.crc, crc32c(&summed[ENTRY_SUMMED_FROM..])) {
             return Err(damaged(Damage::EntrySum));
         }
         check_fields(&head, self.span).map_err(|field| damaged(Damage::Field(field)))?;
@@ -113,6 +115,7 @@ impl<'a> Scan<'a> {
         self.key.extend_from_slice(key);
         self.entries += 1;
         self.at = end;
+        self.value = Some((value_at, head.value_crc));
         if self.depth == Depth::All {
             self.verify_value(&head, offset, value_at)?;
         }
@@ -121,32 +124,50 @@ impl<'a> Scan<'a> {
         Ok(Some(Entry { key: &self.key, place, tombstone: head.kind == TOMBSTONE }))
     }
 
+    /// Appends the value of the entry that was given out last to a buffer, verified.
+    pub(crate) fn read_value(&mut self, into: &mut Vec<u8>) -> Result<(), Error> {
+        let data = self.data.borrow();
+        let Some((value_at, sum)) = self.value else { return Ok(()) };
+        let (start, mut at) = (into.len(), value_at);
+        while at < self.at {
+            let piece = usize::try_from(self.at - at).unwrap_or(usize::MAX).min(WINDOW);
+            into.extend_from_slice(self.window.get(data, at, piece)?);
+            at += piece as u64;
+        }
+        if !data.sums.fits(sum, crc32c(&into[start..])) {
+            return Err(Error::damaged(&data.path, value_at, Damage::ValueSum));
+        }
+        Ok(())
+    }
+
     fn verify_value(&mut self, head: &EntryHead, offset: u64, value_at: u64) -> Result<(), Error> {
+        let data = self.data.borrow();
         let head_len = ENTRY_HEAD + head.key_len.get() as usize;
-        self.sum.update(self.window.get(offset, head_len)?);
+        self.sum.update(self.window.get(data, offset, head_len)?);
         let mut value_sum = RunningSum::new();
         let mut at = value_at;
         while at < self.at {
             let piece = usize::try_from(self.at - at).unwrap_or(usize::MAX).min(WINDOW);
-            let bytes = self.window.get(at, piece)?;
+            let bytes = self.window.get(data, at, piece)?;
             self.sum.update(bytes);
             value_sum.update(bytes);
             at += piece as u64;
         }
-        if head.kind == PUT && !self.data.sums.fits(head.value_crc, value_sum.finish()) {
-            return Err(Error::damaged(&self.data.path, offset, Damage::ValueSum));
+        if head.kind == PUT && !data.sums.fits(head.value_crc, value_sum.finish()) {
+            return Err(Error::damaged(&data.path, offset, Damage::ValueSum));
         }
         Ok(())
     }
 
     fn end(&self) -> Result<(), Error> {
+        let path = &self.data.borrow().path;
         let (found, expected) = (self.entries, self.record.entries);
         if found != expected {
             let damage = Damage::EntryCount { found, expected };
-            return Err(Error::damaged(&self.data.path, self.at, damage));
+            return Err(Error::damaged(path, self.at, damage));
         }
         if self.depth == Depth::All && self.sum.finish() != self.record.crc {
-            return Err(Error::damaged(&self.data.path, 0, Damage::FileSum));
+            return Err(Error::damaged(path, 0, Damage::FileSum));
         }
         Ok(())
     }
@@ -154,8 +175,7 @@ impl<'a> Scan<'a> {
 
 /// The piece of a data file that is held in memory.
 #[derive(Debug)]
-struct Window<'a> {
-    data: &'a DataFile,
+struct Window {
     /// Of the file.
     len: u64,
     bytes: Vec<u8>,
@@ -163,10 +183,10 @@ struct Window<'a> {
     start: u64,
 }
 
-impl Window<'_> {
+impl Window {
     /// So many bytes at an offset, all inside the file.
-    fn get(&mut self, at: u64, len: usize) -> Result<&[u8], Error> {
-        let path = &self.data.path;
+    fn get(&mut self, data: &DataFile, at: u64, len: usize) -> Result<&[u8], Error> {
+        let path = &data.path;
         let end = at.saturating_add(len as u64);
         if end > self.len {
             let damage = Damage::Length { found: self.len, expected: end };
@@ -176,7 +196,7 @@ impl Window<'_> {
             let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
             self.bytes.resize(len.max(WINDOW).min(left), 0);
             self.start = at;
-            if let Err(error) = self.data.file.read_exact_at(&mut self.bytes, at) {
+            if let Err(error) = data.file.read_exact_at(&mut self.bytes, at) {
                 self.bytes.clear();
                 return Err(Error::io(path, "read the data file")(error));
             }

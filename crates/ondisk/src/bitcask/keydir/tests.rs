@@ -42,7 +42,7 @@ proptest! {
                 }
                 Step::Delete(key) => {
                     model.remove(&vec![key]);
-                    keydir.apply(Change::Delete([key][..].into()));
+                    keydir.apply(Change::Delete([key][..].into(), None));
                 }
                 Step::Order => keydir.order(),
             }
