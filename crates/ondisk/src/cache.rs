@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::btree::cache::PageCache;
 use crate::lsm::cache::BlockCache;
 
 /// The caches of one open store.
@@ -12,13 +13,14 @@ use crate::lsm::cache::BlockCache;
 pub(crate) struct Caches {
     /// Blocks of sorted tables.
     pub(crate) blocks: Arc<BlockCache>,
-    /// Bytes for pages of trees.
-    pub(crate) pages: u64,
+    /// Pages of trees.
+    pub(crate) pages: Arc<PageCache>,
 }
 
 impl Caches {
     /// Splits a budget in bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { blocks: Arc::new(BlockCache::new(bytes / 2)), pages: bytes / 2 }
+        let (blocks, pages) = (BlockCache::new(bytes / 2), PageCache::new(bytes / 2));
+        Self { blocks: Arc::new(blocks), pages: Arc::new(pages) }
     }
 }

@@ -214,6 +214,13 @@ pub enum Damage {
     /// The checksum over the whole file does not fit.
     #[error("the checksum of the whole file does not fit")]
     FileSum,
+    /// The checksum of a page does not fit.
+    #[error("the checksum of the page does not fit")]
+    PageSum,
+    /// A page verifies and is not the one that was written here last: a write was lost, or went to
+    /// another place.
+    #[error("another page stands here than the one that was written")]
+    OtherPage,
     /// The bytes read for a key are another key's.
     #[error("another entry stands here than the one that was written")]
     OtherEntry,

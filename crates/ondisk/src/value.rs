@@ -1,17 +1,28 @@
 //! Keys and values as a store gives them out: without a copy where they stand in memory already.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::btree::page::PageSlice;
+
 /// A value. Dereferences to its bytes; a clone shares them.
 ///
-/// It may keep the memory of the commit that wrote it, so a value that is kept for long while
-/// others of its batch are not is better copied, with `to_vec`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Value(Bytes);
+/// It may keep the memory of the commit that wrote it, or the page on which it stands, so a value
+/// that is kept for long while its neighbours are not is better copied, with `to_vec`.
+#[derive(Clone)]
+pub struct Value(Held);
+
+/// What a value keeps.
+#[derive(Clone)]
+enum Held {
+    Bytes(Bytes),
+    Page(PageSlice),
+}
 
 /// A key that a range gave. Dereferences to its bytes; a clone shares them.
 #[derive(Clone)]
@@ -27,17 +38,31 @@ impl Value {
     /// The bytes as a handle that shares them.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        match self.0 {
+            Held::Bytes(bytes) => bytes,
+            Held::Page(slice) => Bytes::from_owner(slice),
+        }
     }
 
     pub(crate) fn copy(bytes: &[u8]) -> Self {
-        Self(Bytes::copy_from_slice(bytes))
+        Self(Held::Bytes(Bytes::copy_from_slice(bytes)))
+    }
+
+    /// A value that keeps the page on which it stands.
+    pub(crate) fn pinned(slice: PageSlice) -> Self {
+        Self(Held::Page(slice))
     }
 }
 
 impl From<Bytes> for Value {
     fn from(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self(Held::Bytes(bytes))
+    }
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::from(Bytes::new())
     }
 }
 
@@ -45,7 +70,36 @@ impl Deref for Value {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Held::Bytes(bytes) => bytes,
+            Held::Page(slice) => slice.as_ref(),
+        }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Value {}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(other)
+    }
+}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 
@@ -81,13 +135,13 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         (**self).cmp(other)
     }
 }
