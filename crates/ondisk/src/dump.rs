@@ -13,6 +13,7 @@ use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
 use crate::error::{Damage, Error};
+use crate::lsm::table::{self, format::TABLE_MAGIC};
 
 /// More than the longest of our magics takes; what a log's header needs to be known by.
 const FIRST_BYTES: usize = 4096;
@@ -55,6 +56,9 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
     }
     if first.starts_with(&HINT_MAGIC) {
         return dump_hint(fs, path, out);
+    }
+    if first.starts_with(&TABLE_MAGIC) {
+        return table::dump::dump(fs, path, out);
     }
     match ondisk_log::dump::kind(&first) {
         Some("anchor") => Ok(ondisk_log::dump::anchor(&first, path, out)?),

@@ -28,6 +28,8 @@ pub(crate) struct BlockCache {
     /// What filters and indexes weigh.
     pinned: AtomicU64,
     queue: Mutex<VecDeque<Ticket>>,
+    /// About how many tickets are of tables that are gone.
+    dead: AtomicUsize,
     tallies: Mutex<BTreeMap<u32, Arc<Tally>>>,
 }
 
@@ -56,6 +58,7 @@ impl BlockCache {
             used: AtomicU64::new(0),
             pinned: AtomicU64::new(0),
             queue: Mutex::default(),
+            dead: AtomicUsize::new(0),
             tallies: Mutex::default(),
         }
     }
@@ -134,6 +137,11 @@ impl Slots {
         self.used.fetch_add(weight, Relaxed);
         self.cache.used.fetch_add(weight, Relaxed);
         queue.push_back(Ticket { slots: Arc::downgrade(self), block: number });
+        if self.cache.dead.load(Relaxed) > queue.len() / 2 {
+            // Else a cache with room would keep the tickets of all tables that ever were.
+            self.cache.dead.store(0, Relaxed);
+            queue.retain(|ticket| ticket.slots.strong_count() > 0);
+        }
         self.cache.make_room(queue);
     }
 
@@ -145,6 +153,8 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
+        let filled = self.blocks.iter().filter(|slot| slot.load().is_some()).count();
+        self.cache.dead.fetch_add(filled, Relaxed);
         self.cache.used.fetch_sub(*self.used.get_mut(), Relaxed);
         self.cache.pinned.fetch_sub(self.pinned, Relaxed);
     }

@@ -32,11 +32,14 @@ use crate::sabotage::Sabotage;
 use crate::value::Value;
 
 pub(crate) mod block;
+pub(crate) mod dump;
 pub(crate) mod format;
 mod index;
 mod load;
 pub(crate) mod run;
+pub(crate) mod salvage;
 mod varint;
+mod verify;
 pub(crate) mod walk;
 pub(crate) mod write;
 
@@ -220,4 +223,4 @@ fn entry_of(block: &Block, key: &[u8]) -> Result<Option<TableEntry>, Malformed> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

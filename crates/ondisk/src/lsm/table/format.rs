@@ -110,6 +110,7 @@ const _: () = assert!(FOOTER == 120 && std::mem::offset_of!(RawFooter, index_at)
 const _: () = assert!(BLOCK_HEAD == 16 && std::mem::offset_of!(RawBlockHead, stored) == 8);
 /// By this a block is looked for where its neighbour is damaged.
 pub(super) const BLOCK_TAG: [u8; 2] = [0xD1, b'b'];
+pub(super) const BLOCK_TAG_AT: usize = std::mem::offset_of!(RawBlockHead, tag);
 const BLOCK_SUMMED_FROM: usize = 4;
 /// LZ4 never makes less than one byte of so many.
 const LZ4_MOST: u64 = 255;

@@ -8,7 +8,6 @@
 //!
 //! Knows nothing of what blocks hold. The bytes are specified in `docs/format/table.md`.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::block::{Malformed, common_prefix};
@@ -197,12 +196,16 @@ impl Index {
         low.checked_sub(1)
     }
 
-    /// How a block's low compares with a key.
-    pub(super) fn low_cmp(&self, block: usize, key: &[u8]) -> Option<Ordering> {
-        self.ends.get(block)?;
-        let behind = low_of(&self.lows, &self.low_ends, block);
-        let (prefix, head) = (&self.first[..self.prefix], &key[..self.prefix.min(key.len())]);
-        Some(prefix.cmp(head).then_with(|| behind.cmp(&key[head.len()..])))
+    /// The blocks in runs of about so many bytes of the file.
+    pub(super) fn runs(&self, bytes: u64) -> impl Iterator<Item = Range<usize>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = self.place(at)?.start;
+            let behind = self.ends[at..].iter().take_while(|&&end| end - start <= bytes).count();
+            let run = at..at + behind.max(1);
+            at = run.end;
+            Some(run)
+        })
     }
 }
 

@@ -94,6 +94,39 @@ impl Loaded {
         Ok(Self { path, file, footer, filter, index, slots, tally, sums })
     }
 
+    /// Opens a file without a manifest: it is taken at its word.
+    pub(super) fn load_alone(fs: &dyn FileSystem, path: &Path) -> Result<Self, Error> {
+        let file = open_file(fs, path)?;
+        let (len, least) = (size(path, &*file)?, (HEADER + FOOTER) as u64);
+        if len < least {
+            let damage = Damage::Length { found: len, expected: least };
+            return Err(Error::damaged(path, 0, damage));
+        }
+        let footer_at = len - FOOTER as u64;
+        let footer = read_footer(path, &*file, footer_at)?;
+        let place = (footer.seed, footer.index_at);
+        let bytes = read(path, &*file, footer.index_at..footer_at)?;
+        let kind = (BlockKind::Index, footer.index_crc);
+        let index = part(&bytes, place, kind, Sums::Checked).and_then(|bytes| {
+            let index = Index::decode(bytes, footer.blocks, footer.filter_at);
+            index.map_err(|Malformed| Damage::Field("index"))
+        });
+        let index = index.map_err(|damage| Error::damaged(path, footer.index_at, damage))?;
+        let meta = TableMeta {
+            number: footer.identity.number,
+            len,
+            entries: footer.entries,
+            tombstones: footer.tombstones,
+            first: index.first().into(),
+            last: index.last().into(),
+            oldest: footer.oldest,
+            newest: footer.newest,
+            crc: footer.crc,
+        };
+        let memory = (&Arc::new(BlockCache::new(0)), &Arc::default());
+        Self::load(fs, path, (footer.identity, &meta), memory, Sums::Checked)
+    }
+
     /// A data block, from memory or from the file; then it is kept in memory.
     pub(super) fn block(&self, number: usize) -> Result<Arc<Block>, Error> {
         if let Some(block) = self.slots.load(number).and_then(|slot| slot.clone()) {

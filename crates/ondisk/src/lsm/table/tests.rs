@@ -1,6 +1,8 @@
 //! Tables come back as they were written: point by point, and by walks within any bounds.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod damage;
+
 use std::collections::BTreeMap;
 
 use ondisk_log::StoreId;
@@ -139,5 +141,100 @@ proptest! {
             prop_assert_eq!(&collect(walk(Backward)), &expected);
             prop_assert_eq!(&collect(walk(Backward).passing()), &expected);
         }
+    }
+}
+
+#[test]
+fn a_table_is_read_when_it_is_first_asked() {
+    let fs = shelf();
+    let site = site(&fs, 1 << 20);
+    let model = Model::from([(b"key".to_vec(), (Lsn(4), Some(b"value".to_vec())))]);
+    let meta = write(&site, 1, TableOptions::of(&site), &model);
+    let reads = || site.caches.blocks.tally(site.keyspace).sums();
+    let table = Table::open(&site, &meta).unwrap();
+    assert_eq!(reads(), (0, 0, 0));
+    assert!(table.get(b"key", key_hash(b"key")).unwrap().is_some());
+    let (hits, misses, _) = reads();
+    assert_eq!((hits, misses), (0, 2), "filter with index, and the block");
+    assert!(table.get(b"key", key_hash(b"key")).unwrap().is_some());
+    assert_eq!(reads().0, 1);
+    assert!(site.caches.blocks.weight().0 > 0);
+    drop(table);
+    assert_eq!(site.caches.blocks.weight(), (0, 0));
+}
+
+#[test]
+fn a_long_walk_reads_several_blocks_at_once_and_leaves_others_in_the_cache() {
+    let fs = shelf();
+    let value = Some(vec![b'v'; 1000]);
+    let entry = |number: u32| (number.to_be_bytes().to_vec(), (Lsn(1), value.clone()));
+    let model: Model = (0..2000).map(entry).collect();
+    let none =
+        |site: &Site| TableOptions { compression: Compression::None, ..TableOptions::of(site) };
+    let small = site(&fs, 64 << 10);
+    let meta = write(&small, 1, none(&small), &model);
+    let table = Table::open(&small, &meta).unwrap();
+    let hot = 1000_u32.to_be_bytes();
+    for _ in 0..3 {
+        table.get(&hot, key_hash(&hot)).unwrap();
+    }
+    for direction in [Forward, Backward] {
+        let misses = small.caches.blocks.tally(7).sums().1;
+        assert_eq!(collect(table.walk(Bound::Unbounded, Bound::Unbounded, direction)).len(), 2000);
+        let reads = small.caches.blocks.tally(7).sums().1 - misses;
+        assert!((8..40).contains(&reads), "{reads} reads of 667 blocks");
+    }
+    let hits = small.caches.blocks.tally(7).sums().0;
+    table.get(&hot, key_hash(&hot)).unwrap();
+    assert_eq!(small.caches.blocks.tally(7).sums().0, hits + 1, "the hot block is still there");
+    // What a walk keeps does not pin all that was read with it.
+    let mut walk = table.walk(Bound::Unbounded, Bound::Unbounded, Forward);
+    while walk.advance().unwrap() {}
+}
+
+#[test]
+fn keys_out_of_order_and_abandoned_tables() {
+    let fs = shelf();
+    let site = site(&fs, 0);
+    let mut writer = TableWriter::create(&site, 5, TableOptions::of(&site)).unwrap();
+    writer.push(b"b", Lsn(1), None).unwrap();
+    for key in [&b"b"[..], b"a", b""] {
+        let refused = writer.push(key, Lsn(2), None).unwrap_err();
+        assert!(refused.is_damage(), "{refused}");
+    }
+    let path = Path::new("db/0000000005.table");
+    assert!(site.fs.kind(path).unwrap().is_some());
+    writer.abandon().unwrap();
+    assert!(site.fs.kind(path).unwrap().is_none());
+}
+
+#[test]
+fn packed_blocks_are_packed_and_noise_is_not() {
+    let fs = shelf();
+    let site = site(&fs, 0);
+    let len = |value: &dyn Fn(u32) -> Vec<u8>, compression, number| {
+        let entry = |number: u32| (number.to_be_bytes().to_vec(), (Lsn(1), Some(value(number))));
+        let options = TableOptions { compression, ..TableOptions::of(&site) };
+        write(&site, number, options, &(0..500).map(entry).collect()).len
+    };
+    let noise = |number: u32| -> Vec<u8> {
+        (0..20_u32)
+            .flat_map(|at| {
+                key_hash(&[number.to_le_bytes(), at.to_le_bytes()].concat()).to_le_bytes()
+            })
+            .collect()
+    };
+    let plain = len(&|_| vec![b'v'; 160], Compression::None, 1);
+    assert!(len(&|_| vec![b'v'; 160], Compression::Lz4, 2) < plain / 8);
+    assert_eq!(len(&noise, Compression::Lz4, 3), len(&noise, Compression::None, 4));
+}
+
+#[test]
+fn numbers_and_names() {
+    assert_eq!(file_name(7), "0000000007.table");
+    assert_eq!(file_number("0000000007.table"), Some(7));
+    assert_eq!(file_number(&file_name(u64::MAX)), Some(u64::MAX));
+    for name in ["7.table", "0000000007.tmp", "+000000007.table", "manifest", ".table"] {
+        assert_eq!(file_number(name), None, "{name}");
     }
 }

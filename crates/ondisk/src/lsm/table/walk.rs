@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ondisk_log::Lsn;
 
 use super::Table;
-use super::block::{Block, EntryKind, Malformed};
+use super::block::{Block, EntryKind, Malformed, Place};
 use super::load::{Loaded, Run};
 use crate::engine::Direction;
 use crate::error::Error;
@@ -51,13 +51,15 @@ pub(crate) struct TableWalk {
     block: Option<Arc<Block>>,
     /// The number of `block`.
     number: usize,
-    /// Forward: where the next entry stands. Backward: how many groups were not entered yet.
-    at: usize,
+    /// Forward: where the next entry stands.
+    at: Place,
+    /// Backward: how many groups were not entered yet.
+    groups: usize,
     /// Backward: what is left of the group of entries, the last first.
-    group: Vec<Place>,
+    group: Vec<Found>,
     /// Forward the key of the entry, backward the keys of the group.
     keys: Vec<u8>,
-    entry: Place,
+    entry: Found,
     run: Option<Run>,
     run_bytes: u64,
     reads: usize,
@@ -65,7 +67,7 @@ pub(crate) struct TableWalk {
 
 /// Where the parts of an entry stand: its key in the walk's keys, its value in the block.
 #[derive(Clone, Debug)]
-struct Place {
+struct Found {
     key: Range<usize>,
     value: Range<usize>,
     kind: EntryKind,
@@ -90,10 +92,11 @@ impl TableWalk {
             ends: (0, 0),
             block: None,
             number: 0,
-            at: 0,
+            at: Place::default(),
+            groups: 0,
             group: Vec::new(),
             keys: Vec::new(),
-            entry: Place { key: 0..0, value: 0..0, kind: EntryKind::Tombstone, lsn: Lsn(0) },
+            entry: Found { key: 0..0, value: 0..0, kind: EntryKind::Tombstone, lsn: Lsn(0) },
             run: None,
             run_bytes: FIRST_RUN,
             reads: 0,
@@ -210,13 +213,13 @@ impl TableWalk {
     /// Goes in front of the first entry of a block that is within the lower bound.
     fn place_forward(&mut self, block: &Block) -> Result<(), Malformed> {
         self.keys.clear();
-        self.at = block.group(0)?.start;
+        self.at = block.group(0)?;
         if self.number != self.ends.0 {
             return Ok(());
         }
         let (Bound::Included(key) | Bound::Excluded(key)) = &self.lower else { return Ok(()) };
-        let mut at = block.group(block.group_of(key)?)?.start;
-        while at < block.end() {
+        let mut at = block.group(block.group_of(key)?)?;
+        while !block.ends(at) {
             let (entry, next) = block.entry(at)?;
             let suffix = &block.bytes()[entry.suffix];
             let behind = self.keys.get(..entry.shared).ok_or(Malformed)?.len();
@@ -235,13 +238,13 @@ impl TableWalk {
     /// Goes behind the last entry of a block that is within the upper bound.
     fn place_backward(&mut self, block: &Block) -> Result<(), Malformed> {
         self.group.clear();
-        self.at = block.groups();
+        self.groups = block.groups();
         if self.number != self.ends.1 {
             return Ok(());
         }
         let (Bound::Included(key) | Bound::Excluded(key)) = &self.upper else { return Ok(()) };
-        self.at = block.group_of(key)?;
-        read_group(block, self.at, &mut self.group, &mut self.keys)?;
+        self.groups = block.group_of(key)?;
+        read_group(block, self.groups, &mut self.group, &mut self.keys)?;
         while let Some(last) = self.group.last() {
             let order = self.keys[last.key.clone()].cmp(key);
             if order.is_lt() || (order.is_eq() && matches!(self.upper, Bound::Included(_))) {
@@ -264,7 +267,7 @@ impl TableWalk {
     #[inline]
     fn step_forward(&mut self) -> Result<bool, Malformed> {
         let Some(block) = &self.block else { return Ok(false) };
-        if self.at >= block.end() {
+        if block.ends(self.at) {
             return Ok(false);
         }
         let (entry, next) = block.entry(self.at)?;
@@ -275,9 +278,8 @@ impl TableWalk {
         self.keys.extend_from_slice(&block.bytes()[entry.suffix]);
         self.at = next;
         let key = 0..self.keys.len();
-        self.entry = Place { key, value: entry.value, kind: entry.kind, lsn: entry.lsn };
+        self.entry = Found { key, value: entry.value, kind: entry.kind, lsn: entry.lsn };
         if self.number == self.ends.1 && !self.within_upper() {
-            self.at = usize::MAX;
             self.blocks = 0..0;
             return Ok(false);
         }
@@ -287,17 +289,16 @@ impl TableWalk {
     fn step_backward(&mut self) -> Result<bool, Malformed> {
         let Some(block) = &self.block else { return Ok(false) };
         while self.group.is_empty() {
-            if self.at == 0 {
+            if self.groups == 0 {
                 return Ok(false);
             }
-            self.at -= 1;
-            read_group(block, self.at, &mut self.group, &mut self.keys)?;
+            self.groups -= 1;
+            read_group(block, self.groups, &mut self.group, &mut self.keys)?;
         }
         let Some(entry) = self.group.pop() else { return Ok(false) };
         self.entry = entry;
         if self.number == self.ends.0 && !self.within_lower() {
-            (self.at, self.blocks) = (0, 0..0);
-            self.group.clear();
+            self.blocks = 0..0;
             return Ok(false);
         }
         Ok(true)
@@ -390,14 +391,14 @@ impl TableWalk {
 fn read_group(
     block: &Block,
     group: usize,
-    entries: &mut Vec<Place>,
+    entries: &mut Vec<Found>,
     keys: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
     entries.clear();
     keys.clear();
-    let Range { start: mut at, end } = block.group(group)?;
+    let mut at = block.group(group)?;
     let mut previous = 0..0;
-    while at < end {
+    loop {
         let (entry, next) = block.entry(at)?;
         if entry.shared > previous.len() {
             return Err(Malformed);
@@ -407,10 +408,12 @@ fn read_group(
         keys.extend_from_slice(&block.bytes()[entry.suffix]);
         previous = start..keys.len();
         let (value, kind, lsn) = (entry.value, entry.kind, entry.lsn);
-        entries.push(Place { key: previous.clone(), value, kind, lsn });
+        entries.push(Found { key: previous.clone(), value, kind, lsn });
         at = next;
+        if block.group_ends(group, at)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// How a key that stands in two pieces compares with another.
