@@ -7,6 +7,7 @@ use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ondisk_fs::Rung;
 use ondisk_log::{Lsn, Receipt, Recovered, Step, SyncMode, Ticket};
 
 use crate::batch::Batch;
@@ -14,6 +15,7 @@ use crate::builder::{Background, Builder};
 use crate::error::Error;
 use crate::keyspace::DEFAULT_NAME;
 use crate::keyspace::handle::Keyspace;
+use crate::later::{Later, Waiting, mode_for};
 use crate::open::Opening;
 use crate::options::KeyspaceOptions;
 use crate::range::Range;
@@ -21,7 +23,7 @@ use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::value::{Key, Value};
-use crate::worker::Worker;
+use crate::worker::{Worker, spawn_waiting};
 
 /// An embedded key-value store in a directory, whose `Ok` means *durable*.
 ///
@@ -72,6 +74,9 @@ pub struct Db {
 struct Handle {
     store: Arc<Store>,
     worker: Mutex<Option<Worker>>,
+    /// Waits for commits whose callers do not; started by the first of them.
+    waiting: Mutex<Option<Waiting>>,
+    background: Background,
     recovered: Recovered,
 }
 
@@ -113,7 +118,8 @@ impl Db {
                 Some(started.map_err(Error::io(&path, "start the store's thread"))?)
             }
         };
-        let handle = Handle { store, worker: Mutex::new(worker), recovered };
+        let (worker, waiting) = (Mutex::new(worker), Mutex::default());
+        let handle = Handle { store, worker, waiting, background, recovered };
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -303,6 +309,47 @@ impl Db {
         Ok(Pending { store, ticket, mode })
     }
 
+    /// As [`begin_with`](Self::begin_with), for asynchronous callers: the future resolves when the
+    /// commit has reached a rung: [`Rung::Cached`](crate::Rung::Cached), where a kill takes nothing,
+    /// or [`Rung::Durable`](crate::Rung::Durable). The commit is begun when this returns, polled or
+    /// not; commits become visible, and futures resolve, in the order in which they were begun.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ondisk::Error> {
+    /// # let dir = tempfile::tempdir().expect("a directory to work in");
+    /// # let db = ondisk::Db::open(dir.path())?;
+    /// use ondisk::{Batch, Rung};
+    ///
+    /// # use std::task::{Context, Poll, Waker};
+    /// # fn block_on<F: Future>(future: F) -> F::Output {
+    /// #     let mut future = std::pin::pin!(future);
+    /// #     loop {
+    /// #         let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return output; }
+    /// #         std::thread::yield_now();
+    /// #     }
+    /// # }
+    /// let later = db.commit_later(Batch::new().put("key", "value"), Rung::Durable)?;
+    /// let receipt = block_on(later)?; // or `.await`, in any runtime
+    /// assert_eq!(receipt.rung, Rung::Durable);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin); a poisoned log is told by the future.
+    pub fn commit_later(&self, batch: Batch, rung: Rung) -> Result<Later, Error> {
+        let pending = self.begin_with(batch, mode_for(rung))?;
+        let mut waiting = self.handle.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_none() && self.handle.background == Background::Thread {
+            // Where no thread is to be had, who polls waits.
+            *waiting = Waiting::start(spawn_waiting).ok();
+        }
+        Ok(match &*waiting {
+            Some(waiting) if self.store().check_open().is_ok() => waiting.take(pending),
+            _ => Later::own(pending),
+        })
+    }
+
     /// The keys between two bounds with their values, in order from either end, as of the last
     /// commit that is acknowledged now. Lazy: keys and values are read as the walk gets there,
     /// and memory is bounded whatever its length. The first range of a keyspace of the engine
@@ -459,6 +506,10 @@ impl Handle {
     fn close(&self) -> Result<(), Error> {
         if !self.store.mark_closed() {
             return Ok(());
+        }
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiting) = waiting {
+            waiting.finish();
         }
         self.store.alarm.stop();
         self.store.reclaim_alarm.stop();

@@ -48,6 +48,7 @@ mod engines;
 mod error;
 mod keyspace;
 mod keyspaces;
+mod later;
 mod limits;
 mod lsm;
 mod open;
@@ -76,6 +77,7 @@ pub use dump::dump;
 pub use engine::{EngineStats, FileCount, FileKind};
 pub use error::{Damage, Error};
 pub use keyspace::handle::Keyspace;
+pub use later::Later;
 pub use ondisk_fs::{FileSystem, OsFs, Rung};
 pub use ondisk_log::{
     Batch as BatchLimits, LogError, LogStats, Lsn, Receipt, Recovered, Step, StoreId, SyncMode,

@@ -46,6 +46,11 @@ impl Worker {
     }
 }
 
+/// Starts the thread that waits for commits whose callers do not.
+pub(crate) fn spawn_waiting(run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("ondisk-waiting".to_owned()).spawn(run)
+}
+
 /// Reclaims whenever there is something to reclaim.
 fn reclaim(store: &Store) {
     loop {
