@@ -8,6 +8,7 @@ use ondisk_log::StoreId;
 use crate::commit::{CommitWriter, OP_HEAD};
 use crate::keyspace::DEFAULT_KEYSPACE;
 use crate::keyspace::handle::Keyspace;
+use crate::values::Reference;
 
 /// Operations that are committed together: after a power cut all of them are there, or none is.
 ///
@@ -23,6 +24,9 @@ use crate::keyspace::handle::Keyspace;
 pub struct Batch {
     pub(crate) ops: CommitWriter,
     pub(crate) longest_key: usize,
+    pub(crate) longest_value: usize,
+    /// Some value looks like what stands in place of a large one.
+    pub(crate) lookalike: bool,
     /// The keyspaces that it touches, in the order in which they came.
     pub(crate) touched: Vec<u32>,
     /// The store that their handles belong to; `None` where the default keyspace alone is meant.
@@ -42,12 +46,15 @@ impl Batch {
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         let (ops, touched) = (CommitWriter::with_capacity(bytes), Vec::new());
-        Self { ops, longest_key: 0, touched, store: None, mixed: false }
-    }
-
-    /// The batch that puts one value.
-    pub(crate) fn one_put(key: &[u8], value: &[u8]) -> Self {
-        Self::one_in(DEFAULT_KEYSPACE, key, Some(value))
+        Self {
+            ops,
+            longest_key: 0,
+            longest_value: 0,
+            lookalike: false,
+            touched,
+            store: None,
+            mixed: false,
+        }
     }
 
     /// The batch of one operation on a keyspace of the store that commits it.
@@ -114,6 +121,10 @@ impl Batch {
     pub(crate) fn push(&mut self, keyspace: u32, key: &[u8], value: Option<&[u8]>) {
         // Limits are the store's to know: it checks them when the batch is committed.
         self.longest_key = self.longest_key.max(key.len());
+        if let Some(value) = value {
+            self.longest_value = self.longest_value.max(value.len());
+            self.lookalike |= Reference::of(value).is_some();
+        }
         if self.touched.last() != Some(&keyspace) && !self.touched.contains(&keyspace) {
             self.touched.push(keyspace);
         }

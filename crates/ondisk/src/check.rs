@@ -148,11 +148,14 @@ impl Check {
         if self.note(engines.check_together(path, &recovered))?.is_none() {
             return Ok(());
         }
-        let Engines { catalog, opened, .. } = engines;
-        for space in spaces(&catalog, replayed.young, opened) {
+        let Engines { catalog, site, opened } = engines;
+        for space in spaces(&site, path, &catalog, replayed.young, opened)? {
             let mut range = crate::snapshot::range(&space.generations(), .., recovered.end);
             while let Some(true) = self.note(range.advance())? {
                 self.report.keys += 1;
+                if space.values.are_there() {
+                    self.note(range.value().map(drop))?;
+                }
             }
             let EngineStats { files, .. } = space.engine.stats();
             self.report.files += files.values().map(|it| it.count).sum::<u64>();

@@ -256,8 +256,8 @@ impl Db {
         mode: SyncMode,
     ) -> Result<Receipt, Error> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.store().settings.limits.check_put(key, value)?;
-        self.batch_with(Batch::one_put(key, value), mode)
+        let store = self.store();
+        store.put(&store.default, key, value, mode)
     }
 
     /// Takes a key away; one that is not there is no error. As [`put`](Self::put).
@@ -371,8 +371,7 @@ impl Db {
     pub fn range<'k>(&self, bounds: impl RangeBounds<&'k [u8]>) -> Result<Range, Error> {
         let store = self.store();
         store.check_open()?;
-        let visible = store.visible();
-        Ok(crate::snapshot::range(&store.default.generations(), bounds, visible))
+        Ok(store.range(&store.default, bounds))
     }
 
     /// The keys that begin with a prefix, with their values.

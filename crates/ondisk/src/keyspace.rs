@@ -14,10 +14,11 @@ use ondisk_log::{Lsn, SyncMode};
 
 use crate::commit::Commit;
 use crate::engine::{Engine, View};
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::options::KeyspaceOptions;
 use crate::range::Range;
 use crate::value::Value;
+use crate::values::{Reference, ValueFiles};
 use crate::young::{Found, Young};
 
 pub(crate) mod handle;
@@ -27,6 +28,9 @@ pub(crate) const DEFAULT_KEYSPACE: u32 = 0;
 /// Its name.
 pub(crate) const DEFAULT_NAME: &str = "default";
 
+/// Above every commit.
+const NEWEST: Lsn = Lsn(u64::MAX);
+
 /// One keyspace of an open store.
 #[derive(Debug)]
 pub(crate) struct Space {
@@ -34,6 +38,7 @@ pub(crate) struct Space {
     pub(crate) name: String,
     pub(crate) options: KeyspaceOptions,
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) values: Arc<ValueFiles>,
     generations: ArcSwap<Generations>,
     /// Held while the generations change; readers take no lock.
     changing: Mutex<()>,
@@ -49,6 +54,8 @@ pub(crate) struct Generations {
     pub(crate) frozen: Option<Frozen>,
     /// What the engine holds.
     pub(crate) old: Arc<dyn View>,
+    /// What references in any of them are to.
+    pub(crate) values: Arc<ValueFiles>,
 }
 
 /// A young map that takes no more commits.
@@ -67,14 +74,17 @@ impl Space {
         options: KeyspaceOptions,
         young: Young,
         engine: Arc<dyn Engine>,
+        values: ValueFiles,
     ) -> Self {
-        let old = engine.view();
-        let generations = Generations { active: Arc::new(young), frozen: None, old };
+        let (old, values) = (engine.view(), Arc::new(values));
+        let active = Arc::new(young);
+        let generations = Generations { active, frozen: None, old, values: Arc::clone(&values) };
         Self {
             id,
             name,
             options,
             engine,
+            values,
             generations: ArcSwap::from_pointee(generations),
             changing: Mutex::new(()),
             dropped: AtomicBool::new(false),
@@ -101,7 +111,21 @@ impl Space {
     /// The value of a key as of the newest commit at or below `visible`, or of a later one that
     /// is acknowledged all the same.
     pub(crate) fn get(&self, key: &[u8], visible: Lsn) -> Result<Option<Value>, Error> {
-        self.generations.load().get(key, visible)
+        let found = self.generations.load().get(key, visible);
+        match found {
+            // Nobody holds a plain read's large value: if it was superseded meanwhile, the file
+            // may be gone, and what superseded it is acknowledged.
+            Err(Error::Damaged { damage: Damage::Missing, .. }) => {
+                self.generations.load().get(key, NEWEST)
+            }
+            found => found,
+        }
+    }
+
+    /// What the newest version of a key refers to, acknowledged or not.
+    pub(crate) fn reference(&self, key: &[u8]) -> Result<Option<Reference>, Error> {
+        let value = self.generations.load().find(key, NEWEST)?;
+        Ok(value.as_deref().and_then(Reference::of))
     }
 
     /// The bytes of young generation that are kept in memory.
@@ -140,6 +164,7 @@ impl Space {
             active: Arc::new(Young::new()),
             frozen: Some(frozen.clone()),
             old: Arc::clone(&now.old),
+            values: Arc::clone(&now.values),
         };
         self.generations.store(Arc::new(next));
         frozen
@@ -154,7 +179,8 @@ impl Space {
         let frozen = now.frozen.clone().filter(|it| old.through() < it.through);
         let weight = |frozen: &Option<Frozen>| frozen.as_ref().map_or(0, |it| it.young.weight());
         let freed = weight(&now.frozen) - weight(&frozen);
-        let next = Generations { active: Arc::clone(&now.active), frozen, old };
+        let values = Arc::clone(&now.values);
+        let next = Generations { active: Arc::clone(&now.active), frozen, old, values };
         let before = self.generations.swap(Arc::new(next));
         drop(changing);
         drop(before); // a large map is not freed under the lock
@@ -193,6 +219,12 @@ impl Space {
 impl Generations {
     /// As [`Space::get`].
     pub(crate) fn get(&self, key: &[u8], visible: Lsn) -> Result<Option<Value>, Error> {
+        let value = self.find(key, visible)?;
+        value.map(|value| self.values.resolve(key, value)).transpose()
+    }
+
+    /// What is held for a key: its value, or a reference to it.
+    fn find(&self, key: &[u8], visible: Lsn) -> Result<Option<Value>, Error> {
         let visible = self.at(visible);
         let in_frozen = || self.frozen.as_ref().and_then(|it| it.young.get(key, visible));
         match self.active.get(key, visible).or_else(in_frozen) {

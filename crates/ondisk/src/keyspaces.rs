@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::keyspace::{Space, keyspace_dir};
 use crate::options::KeyspaceOptions;
 use crate::place::keyspaces_dir;
+use crate::values::ValueFiles;
 use crate::young::Young;
 
 /// Opened keyspaces, by ascending id.
@@ -90,7 +91,9 @@ impl Keyspaces {
         catalog.keyspaces.push(Listed { id, name: name.to_owned(), options, confirmed });
         catalog.install(&*self.site.fs, &self.path)?;
         let engine = crate::engines::open(self.site(id, options))?;
-        let space = Arc::new(Space::new(id, name.to_owned(), options, Young::new(), engine));
+        let values = ValueFiles::open(self.site(id, options))?;
+        let (name, young) = (name.to_owned(), Young::new());
+        let space = Arc::new(Space::new(id, name, options, young, engine, values));
         listed.catalog = catalog;
         let mut spaces = Spaces::clone(&self.now.load());
         spaces.push(Arc::clone(&space));

@@ -65,6 +65,7 @@ mod snapshot;
 mod stats;
 mod store;
 mod value;
+mod values;
 mod worker;
 mod young;
 

@@ -7,6 +7,10 @@ use crate::error::Error;
 /// The longest key that any store takes, in bytes.
 pub(crate) const LONGEST_KEY: usize = 64 << 10;
 
+/// The longest value that goes to a file of its own, and the most that a batch takes with its
+/// large values: 2 GiB.
+pub(crate) const LONGEST_VALUE: usize = 2 << 30;
+
 /// The limits of one store. They follow from the size of its largest segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -40,12 +44,26 @@ impl Limits {
         if len > limit { Err(Error::ValueTooLarge { len, limit }) } else { Ok(()) }
     }
 
-    pub(crate) fn check_batch(self, batch: &Batch) -> Result<(), Error> {
+    /// A value that goes to a file of its own.
+    pub(crate) fn check_large(self, value: &[u8]) -> Result<(), Error> {
+        let (len, limit) = (value.len(), LONGEST_VALUE);
+        if len > limit { Err(Error::ValueTooLarge { len, limit }) } else { Ok(()) }
+    }
+
+    pub(crate) fn check_keys(self, batch: &Batch) -> Result<(), Error> {
         let (len, limit) = (batch.longest_key, self.key());
-        if len > limit {
-            return Err(Error::KeyTooLarge { len, limit });
-        }
-        let (bytes, limit) = (batch.bytes(), self.commit);
+        if len > limit { Err(Error::KeyTooLarge { len, limit }) } else { Ok(()) }
+    }
+
+    /// A batch whose large values are still in it.
+    pub(crate) fn check_raw(self, bytes: usize) -> Result<(), Error> {
+        let limit = LONGEST_VALUE;
+        if bytes > limit { Err(Error::BatchTooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    /// What goes to the log.
+    pub(crate) fn check_commit(self, bytes: usize) -> Result<(), Error> {
+        let limit = self.commit;
         if bytes > limit { Err(Error::BatchTooLarge { bytes, limit }) } else { Ok(()) }
     }
 }

@@ -25,6 +25,7 @@ use crate::pins::NoPins;
 use crate::place::{Standing, keyspaces_dir, lock_path, log_dir, not_a_store, survey};
 use crate::sabotage::Sabotage;
 use crate::store::{Settings, Store};
+use crate::values::ValueFiles;
 use crate::young::Loading;
 
 pub(crate) const NOTHING_HERE: &str =
@@ -78,7 +79,7 @@ impl Opening<'_> {
         let Replayed { young, last, failure, full, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
         let Engines { site, opened, .. } = engines;
-        let spaces = spaces(&catalog, young, opened);
+        let spaces = spaces(&site, path, &catalog, young, opened)?;
         let default = Arc::clone(default_of(path, &spaces)?);
         let keyspaces = Keyspaces::new(path.to_owned(), site, catalog, spaces);
         let pins = Arc::new(NoPins);
@@ -208,14 +209,17 @@ pub(crate) fn read_catalog(fs: &dyn FileSystem, path: &Path) -> Result<Catalog, 
 
 /// Puts the keyspaces of a catalog together from what was opened and replayed for each.
 pub(crate) fn spaces(
+    site: &Site,
+    path: &Path,
     catalog: &Catalog,
     young: Vec<(u32, Loading, Lsn)>,
     opened: Vec<Arc<dyn Engine>>,
-) -> Spaces {
+) -> Result<Spaces, Error> {
     let parts = catalog.keyspaces.iter().zip(young).zip(opened);
     let spaces = parts.map(|((listed, (_, young, _)), engine)| {
-        let (name, options) = (listed.name.clone(), listed.options);
-        Arc::new(Space::new(listed.id, name, options, young.finish(), engine))
+        let (id, name, options) = (listed.id, listed.name.clone(), listed.options);
+        let values = ValueFiles::open(site_of(site, path, id, options))?;
+        Ok(Arc::new(Space::new(id, name, options, young.finish(), engine, values)))
     });
     spaces.collect()
 }

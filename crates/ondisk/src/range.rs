@@ -14,7 +14,9 @@ use ondisk_log::Lsn;
 use crate::engine::{Direction, Walk};
 use crate::error::Error;
 use crate::keyspace::Generations;
+use crate::snapshot::Pin;
 use crate::value::{Key, Value};
+use crate::values::{Reference, ValueFiles};
 use crate::young::{Found, Newest, Young};
 
 /// How many young keys are looked up at once.
@@ -52,6 +54,8 @@ pub struct Range {
     last_front: Option<Vec<u8>>,
     last_back: Option<Vec<u8>>,
     both: bool,
+    /// Keeps the value files that the walk may come to.
+    _pin: Option<Pin>,
 }
 
 /// What a range is of.
@@ -72,13 +76,18 @@ impl Range {
     ) -> Self {
         let (lower, upper) = (lower.map(<[u8]>::to_vec), upper.map(<[u8]>::to_vec));
         let origin = Some(Origin { generations, lower, upper, visible });
-        Self { origin, front: None, back: None, last_front: None, last_back: None, both: false }
+        Self { origin, ..Self::empty() }
+    }
+
+    /// The same walk, keeping what it may come to from being removed.
+    pub(crate) fn pinned(self, pin: Option<Pin>) -> Self {
+        Self { _pin: pin, ..self }
     }
 
     /// The range of a pair of bounds between which no key can lie.
     pub(crate) fn empty() -> Self {
         let (front, back, last_front, last_back) = (None, None, None, None);
-        Self { origin: None, front, back, last_front, last_back, both: false }
+        Self { origin: None, front, back, last_front, last_back, both: false, _pin: None }
     }
 
     /// Goes to the next entry from the front; `false` at the end. Then [`key`](Self::key) and
@@ -170,6 +179,9 @@ struct Merge {
     old_waits: bool,
     old_ended: bool,
     current: Current,
+    values: Arc<ValueFiles>,
+    /// The large value of the current entry, once it was asked for.
+    large: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -193,10 +205,12 @@ impl Merge {
         let (lower, upper) = (as_slice(lower), as_slice(upper));
         let old = Arc::clone(&generations.old).walk(lower, upper, direction);
         let (old_waits, old_ended, current) = (false, false, Current::None);
-        Self { direction, young: young.collect(), old, old_waits, old_ended, current }
+        let (young, values) = (young.collect(), Arc::clone(&generations.values));
+        Self { direction, young, old, old_waits, old_ended, current, values, large: None }
     }
 
     fn advance(&mut self) -> Result<bool, Error> {
+        self.large = None;
         loop {
             if !self.old_waits && !self.old_ended {
                 self.current = Current::None;
@@ -272,6 +286,15 @@ impl Merge {
     }
 
     fn value(&mut self) -> Result<&[u8], Error> {
+        if let Some(reference) = Reference::of(self.held()?) {
+            let value = self.values.read(self.key(), reference)?;
+            return Ok(self.large.insert(value));
+        }
+        self.held()
+    }
+
+    /// What is held for the key: its value, or a reference to it.
+    fn held(&mut self) -> Result<&[u8], Error> {
         match &self.current {
             Current::Young(Newest { found: Found::Value(value), .. }) => Ok(value),
             Current::Old => self.old.value(),
@@ -282,11 +305,13 @@ impl Merge {
     fn keep(&mut self) -> Result<(Key, Value), Error> {
         match &self.current {
             Current::Young(Newest { key, found: Found::Value(value), .. }) => {
-                Ok((Key::from(key.clone()), Value::from(value.clone())))
+                let value = self.values.resolve(key, Value::from(value.clone()))?;
+                Ok((Key::from(key.clone()), value))
             }
             _ => {
                 let value = self.old.keep()?;
-                Ok((Key::from(Arc::from(self.old.key())), value))
+                let key = self.old.key();
+                Ok((Key::from(Arc::from(key)), self.values.resolve(key, value)?))
             }
         }
     }

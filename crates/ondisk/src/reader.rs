@@ -60,9 +60,10 @@ impl Reader {
         engines.check_together(path, &recovered)?;
         let Replayed { young, failure, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
-        let Engines { catalog, opened, .. } = engines;
+        let Engines { catalog, site, opened } = engines;
         let released = catalog.released;
-        Ok(Self { spaces: spaces(&catalog, young, opened), released, recovered, _held: held })
+        let spaces = spaces(&site, path, &catalog, young, opened)?;
+        Ok(Self { spaces, released, recovered, _held: held })
     }
 
     /// The value of a key of the default keyspace; `None` when it has none.

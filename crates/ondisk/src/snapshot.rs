@@ -50,7 +50,20 @@ pub struct Snapshot {
     store: Arc<Store>,
     lsn: Lsn,
     spaces: Vec<(Arc<Space>, Arc<Generations>)>,
+    _pin: Pin,
+}
+
+/// Says, while it is held, that somebody reads as of a commit.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    store: Arc<Store>,
     number: u64,
+}
+
+impl Pin {
+    pub(crate) fn new(store: &Arc<Store>, lsn: Lsn) -> Self {
+        Self { store: Arc::clone(store), number: store.snapshots.enter(lsn) }
+    }
 }
 
 /// The snapshots of a store that somebody keeps.
@@ -88,14 +101,14 @@ impl Snapshot {
                 At::Acknowledged => store.visible(),
                 At::Durable => store.log.durable(),
             };
+            let pin = Pin::new(store, lsn);
             // After the commit: whatever is at or below it is in these generations.
             let spaces = store.keyspaces.now();
             let spaces = spaces.iter().map(|space| (Arc::clone(space), space.generations()));
             let spaces: Vec<_> = spaces.collect();
             // A checkpoint may have been installed in between: then once more.
             if spaces.iter().all(|(_, generations)| generations.old.through() <= lsn) {
-                let number = store.snapshots.enter(lsn);
-                return Self { store: Arc::clone(store), lsn, spaces, number };
+                return Self { store: Arc::clone(store), lsn, spaces, _pin: pin };
             }
         }
     }
@@ -175,7 +188,7 @@ impl Snapshot {
     }
 }
 
-impl Drop for Snapshot {
+impl Drop for Pin {
     fn drop(&mut self) {
         self.store.snapshots.leave(self.number);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use ondisk_log::{LogStats, Lsn};
 
-use crate::engine::EngineStats;
+use crate::engine::{EngineStats, FileCount};
 use crate::keyspace::Space;
 use crate::options::KeyspaceOptions;
 use crate::store::Store;
@@ -104,6 +104,12 @@ impl Stats {
 impl KeyspaceStats {
     pub(crate) fn of(space: &Space) -> Self {
         let point = space.engine.commit_point();
+        let mut engine = space.engine.stats();
+        let count = space.values.count.load(Relaxed);
+        if count > 0 {
+            let bytes = space.values.bytes.load(Relaxed);
+            engine.files.insert("value file", FileCount { count, bytes });
+        }
         Self {
             name: space.name.clone(),
             options: space.options,
@@ -111,7 +117,7 @@ impl KeyspaceStats {
             edit: point.edit,
             young_bytes: space.young_bytes(),
             young_versions: space.young_versions(),
-            engine: space.engine.stats(),
+            engine,
         }
     }
 }

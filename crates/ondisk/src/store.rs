@@ -9,6 +9,7 @@
 //! acknowledged, and in the map that was active when it got its LSN. Starts no thread, reads no
 //! clock.
 
+use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
@@ -18,15 +19,17 @@ use ondisk_log::{Log, Lsn, Receipt, Step, SyncMode, Ticket};
 use crate::alarm::Alarm;
 use crate::batch::Batch;
 use crate::checkpoint::{Checkpointer, STEP_BYTES};
-use crate::commit::Commit;
+use crate::commit::{Commit, CommitWriter};
 use crate::engine::{Pins, Reclaim};
 use crate::error::Error;
 use crate::keyspace::{Frozen, Space};
 use crate::keyspaces::{Keyspaces, Spaces};
 use crate::limits::Limits;
+use crate::range::Range;
 use crate::reclaim::Reclaimer;
 use crate::sabotage::Sabotage;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Pin, Snapshots};
+use crate::values::{Horizon, Written};
 
 /// After so many bytes of commits the size of the log is looked at again.
 const LOOK_AGAIN: u64 = 256 << 10;
@@ -154,19 +157,90 @@ impl Store {
     /// [`acknowledge`](Self::acknowledge) has returned.
     pub(crate) fn begin(&self, batch: Batch, mode: SyncMode) -> Result<Ticket, Error> {
         self.check_open()?;
-        self.settings.limits.check_batch(&batch)?;
-        if batch.mixed || batch.store.is_some_and(|id| id != self.log.store_id()) {
-            return Err(Error::ForeignKeyspace);
-        }
-        let Batch { ops, touched, .. } = batch;
-        let commit = ops.finish();
+        let Prepared { commit, touched, written } = self.prepare(batch)?;
         let cost = commit.payload().len() as u64 + LEAST_COST;
         self.make_room(&touched, cost)?;
         let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
         let ticket = self.join(&commit, &touched, mode)?;
-        drop(no_freeze);
+        drop((no_freeze, written));
         self.committed(cost);
         Ok(ticket)
+    }
+
+    /// Checks a batch, and writes its large values to files of their own, durably.
+    pub(crate) fn prepare(&self, batch: Batch) -> Result<Prepared, Error> {
+        self.settings.limits.check_keys(&batch)?;
+        if batch.mixed || batch.store.is_some_and(|id| id != self.log.store_id()) {
+            return Err(Error::ForeignKeyspace);
+        }
+        let spaces = self.keyspaces.now();
+        let limits = batch.touched.iter().filter_map(|id| find(&spaces, *id));
+        let smallest = limits.map(|space| space.options.large_value.0).min().unwrap_or(u32::MAX);
+        let large = batch.lookalike || batch.longest_value > smallest as usize;
+        let Batch { mut ops, touched, .. } = batch;
+        let mut written = Vec::new();
+        if large {
+            self.settings.limits.check_raw(ops.len())?;
+            ops = write_large(&spaces, &ops.finish(), &mut written)?;
+        }
+        self.settings.limits.check_commit(ops.len())?;
+        Ok(Prepared { commit: ops.finish(), touched, written })
+    }
+
+    /// Commits one value, without a copy of a large one.
+    pub(crate) fn put(
+        &self,
+        space: &Arc<Space>,
+        key: &[u8],
+        value: &[u8],
+        mode: SyncMode,
+    ) -> Result<Receipt, Error> {
+        self.settings.limits.check_key(key)?;
+        if !space.values.takes(value) {
+            self.settings.limits.check_put(key, value)?;
+            let ticket = self.begin(Batch::one_in(space.id, key, Some(value)), mode)?;
+            return self.acknowledge(ticket, mode);
+        }
+        self.check_open()?;
+        self.settings.limits.check_large(value)?;
+        let written = space.values.write(key, value)?;
+        let mut ops = CommitWriter::with_capacity(0);
+        ops.push(space.id, key, Some(written.reference()));
+        let (commit, cost) = (ops.finish(), LEAST_COST);
+        self.make_room(&[space.id], cost)?;
+        let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
+        let ticket = self.join(&commit, &[space.id], mode)?;
+        drop((no_freeze, written));
+        self.committed(cost);
+        self.acknowledge(ticket, mode)
+    }
+
+    /// The keys of a keyspace between two bounds, as of now.
+    pub(crate) fn range<'k>(
+        self: &Arc<Self>,
+        space: &Space,
+        bounds: impl RangeBounds<&'k [u8]>,
+    ) -> Range {
+        // Before the look at what there is: then nothing that the walk may come to goes.
+        let pin = space.values.are_there().then(|| Pin::new(self, self.visible()));
+        let visible = self.visible();
+        crate::snapshot::range(&space.generations(), bounds, visible).pinned(pin)
+    }
+
+    /// Removes a few value files that nothing refers to any more.
+    pub(crate) fn values_step(&self) -> Result<Step, Error> {
+        for space in self.keyspaces.now().iter().filter(|space| space.values.are_there()) {
+            let horizon = Horizon {
+                last: &|| self.log.last(),
+                durable: self.log.durable().min(self.log.acknowledged()),
+                snapshot: self.snapshots.oldest(),
+                pinned: self.pins.oldest().is_some(),
+            };
+            if space.values.sweep(horizon, &|key| space.reference(key))? == Step::Working {
+                return Ok(Step::Working);
+            }
+        }
+        Ok(Step::Idle)
     }
 
     /// Joins the log and puts the commit into the young maps. The caller holds freezes off.
@@ -235,7 +309,10 @@ impl Store {
         if logs? == Step::Working {
             return Ok(Step::Working);
         }
-        self.reclaim_step(Reclaim::Due)
+        if self.reclaim_step(Reclaim::Due)? == Step::Working {
+            return Ok(Step::Working);
+        }
+        self.values_step()
     }
 
     /// One bounded piece of reclaiming.
@@ -254,6 +331,8 @@ impl Store {
                 std::thread::yield_now(); // to who is stepping the rest
             }
         }
+        self.keyspaces.now().iter().for_each(|space| space.values.sweep_due());
+        while self.values_step()? == Step::Working {}
         self.keyspaces.confirm(self.keyspaces.released())?;
         self.keyspaces.bury();
         Ok(())
@@ -312,6 +391,7 @@ impl Store {
     pub(crate) fn installed(&self, space: &Space) {
         self.refresh(space);
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        space.values.sweep_due();
         self.reclaimer.wake();
         self.reclaim_alarm.ring();
     }
@@ -446,6 +526,38 @@ impl Store {
             Err(TryLockError::WouldBlock) => None,
         }
     }
+}
+
+/// A batch that is ready for the log.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) commit: Commit,
+    pub(crate) touched: Vec<u32>,
+    /// Its large values: to be kept until the commit is in the young maps.
+    pub(crate) written: Vec<Written>,
+}
+
+/// Writes the large values of a commit to files, and the commit anew with references to them.
+fn write_large(
+    spaces: &Spaces,
+    commit: &Commit,
+    written: &mut Vec<Written>,
+) -> Result<CommitWriter, Error> {
+    let payload = commit.payload();
+    let mut ops = CommitWriter::with_capacity(0);
+    for op in commit.ops() {
+        let (key, value) = (op.key.of(payload), op.value.map(|value| value.of(payload)));
+        let files = find(spaces, op.keyspace).map(|space| &space.values);
+        match (value, files) {
+            (Some(value), Some(files)) if files.takes(value) => {
+                let large = files.write(key, value)?;
+                ops.push(op.keyspace, key, Some(large.reference()));
+                written.push(large);
+            }
+            _ => ops.push(op.keyspace, key, value),
+        }
+    }
+    Ok(ops)
 }
 
 fn find(spaces: &Spaces, id: u32) -> Option<&Arc<Space>> {

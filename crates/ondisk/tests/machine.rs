@@ -71,7 +71,7 @@ impl Life {
     /// Two openings: commits, checkpoints, a death of the process between them.
     fn live(&mut self) {
         self.sim.watch(false);
-        self.sim.keep_shots(2);
+        self.sim.keep_shots(1);
         let db = self.open();
         self.owe();
         self.commits(&db, 3, SyncMode::Sync);

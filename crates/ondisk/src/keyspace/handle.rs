@@ -97,8 +97,7 @@ impl Keyspace {
     /// As [`get`](Self::get).
     pub fn range<'k>(&self, bounds: impl RangeBounds<&'k [u8]>) -> Result<Range, Error> {
         self.check()?;
-        let visible = self.db.store().visible();
-        Ok(range(&self.generations(), bounds, visible))
+        Ok(self.db.store().range(&self.space, bounds))
     }
 
     /// The keys that begin with a prefix, with their values.
@@ -150,8 +149,7 @@ impl Keyspace {
     ) -> Result<Receipt, Error> {
         self.check()?;
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.db.store().settings.limits.check_put(key, value)?;
-        self.db.batch_with(Batch::one_in(self.space.id, key, Some(value)), mode)
+        self.db.store().put(&self.space, key, value, mode)
     }
 
     /// Takes a key away; one that is not there is no error. As [`Db::delete`].
