@@ -14,6 +14,7 @@ use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
 use crate::error::{Damage, Error};
 use crate::lsm::table::{self, format::TABLE_MAGIC};
+use crate::lsm::manifest::{self as lsm_manifest, LSM_MANIFEST_MAGIC};
 
 /// More than the longest of our magics takes; what a log's header needs to be known by.
 const FIRST_BYTES: usize = 4096;
@@ -50,6 +51,11 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
     if first.starts_with(&MANIFEST_MAGIC) {
         let manifest = Manifest::decode(path, &all(LONGEST_MANIFEST)?)?;
         return write(path, out, |out| write_manifest(out, &manifest));
+    }
+    if first.starts_with(&LSM_MANIFEST_MAGIC) {
+        let bytes = all(lsm_manifest::LONGEST_MANIFEST)?;
+        let manifest = lsm_manifest::Manifest::decode(path, &bytes)?;
+        return write(path, out, |out| lsm_manifest::dump::dump(&manifest, out));
     }
     if first.starts_with(&DATA_MAGIC) {
         return dump_data(fs, path, out);

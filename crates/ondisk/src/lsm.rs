@@ -45,8 +45,13 @@ pub(crate) mod manifest;
 pub(crate) mod merge;
 pub(crate) mod output;
 pub(crate) mod sabotage;
+pub(crate) mod salvage;
 pub(crate) mod table;
+pub(crate) mod verify;
 pub(crate) mod version;
+
+pub(crate) use salvage::salvage;
+pub(crate) use verify::verify;
 
 /// What an entry costs a step beside its bytes, so that keys without values end a step too.
 pub(crate) const ENTRY_COST: usize = 64;
@@ -90,22 +95,7 @@ pub(crate) fn open(site: Site) -> Result<Arc<Lsm>, Error> {
 
 /// As [`open`], with levels of another shape.
 pub(crate) fn open_shaped(site: Site, shape: Shape) -> Result<Arc<Lsm>, Error> {
-    let manifest = manifest::read(&*site.fs, &site.dir)?;
-    let numbers = table_numbers(&site)?;
-    let path = manifest_path(&site.dir);
-    let Some(manifest) = manifest.or_else(|| {
-        // The first manifest is durable before the first table is made.
-        numbers.is_empty().then(|| Manifest::new(site.store, site.keyspace))
-    }) else {
-        return Err(Error::damaged(&path, 0, Damage::Missing));
-    };
-    let elsewhere = [
-        (manifest.store != site.store).then_some("store"),
-        (manifest.keyspace != site.keyspace).then_some("keyspace"),
-    ];
-    if let Some(field) = elsewhere.into_iter().flatten().next() {
-        return Err(Error::damaged(&path, 0, Damage::Elsewhere(field)));
-    }
+    let (manifest, numbers) = named(&site)?;
     let mut levels: [Vec<Arc<Table>>; manifest::LEVELS] = Default::default();
     for (level, metas) in levels.iter_mut().zip(&manifest.levels) {
         for meta in metas {
@@ -130,6 +120,28 @@ pub(crate) fn open_shaped(site: Site, shape: Shape) -> Result<Arc<Lsm>, Error> {
         counters: Counters::default(),
         site,
     }))
+}
+
+/// What a keyspace consists of: its manifest, and the numbers of the tables that are there, in
+/// ascending order.
+fn named(site: &Site) -> Result<(Manifest, Vec<u64>), Error> {
+    let manifest = manifest::read(&*site.fs, &site.dir)?;
+    let numbers = table_numbers(site)?;
+    let path = manifest_path(&site.dir);
+    let Some(manifest) = manifest.or_else(|| {
+        // The first manifest is durable before the first table is made.
+        numbers.is_empty().then(|| Manifest::new(site.store, site.keyspace))
+    }) else {
+        return Err(Error::damaged(&path, 0, Damage::Missing));
+    };
+    let elsewhere = [
+        (manifest.store != site.store).then_some("store"),
+        (manifest.keyspace != site.keyspace).then_some("keyspace"),
+    ];
+    if let Some(field) = elsewhere.into_iter().flatten().next() {
+        return Err(Error::damaged(&path, 0, Damage::Elsewhere(field)));
+    }
+    Ok((manifest, numbers))
 }
 
 /// The numbers of the tables in the directory, in ascending order.

@@ -22,6 +22,8 @@ use crate::error::{Damage, Error};
 use crate::limits::LONGEST_KEY;
 use crate::lsm::table::TableMeta;
 
+pub(crate) mod dump;
+
 /// The name of the manifest in its keyspace's directory.
 pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const LSM_MANIFEST_MAGIC: [u8; 8] = *b"\xD1ondlsmm";

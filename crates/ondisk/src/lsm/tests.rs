@@ -22,12 +22,12 @@ mod faults;
 mod power_cut;
 mod removal;
 
-type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Puts and deletes of one commit.
 type Ops = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// So small that a few entries fill levels.
-const SMALL: Shape = Shape {
+pub(crate) const SMALL: Shape = Shape {
     first_level: 2,
     first_level_full: 10,
     base: 1200,
@@ -66,12 +66,12 @@ pub(crate) fn site(fs: &MemFs, sabotage: Option<LsmRule>) -> Site {
 }
 
 /// An engine with what it must hold.
-struct Fixture {
-    fs: MemFs,
-    lsm: Arc<Lsm>,
+pub(crate) struct Fixture {
+    pub(crate) fs: MemFs,
+    pub(crate) lsm: Arc<Lsm>,
     sabotage: Option<LsmRule>,
     readers: Readers,
-    model: Contents,
+    pub(crate) model: Contents,
     lsn: u64,
     /// The log is durable through this.
     durable: Lsn,
@@ -80,7 +80,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(sabotage: Option<LsmRule>) -> Self {
+    pub(crate) fn new(sabotage: Option<LsmRule>) -> Self {
         let fs = MemFs::new();
         create_dir_durable(&fs, "db".as_ref()).unwrap();
         let lsm = open_shaped(site(&fs, sabotage), SMALL).unwrap();
@@ -123,14 +123,14 @@ impl Fixture {
         Ok(())
     }
 
-    fn checkpoint(&mut self, commits: &[Ops]) {
+    pub(crate) fn checkpoint(&mut self, commits: &[Ops]) {
         let frozen = self.freeze(commits);
         let through = frozen.through;
         self.run(Arc::clone(&self.lsm).checkpoint(frozen)).unwrap();
         assert_eq!(self.lsm.view().through(), through);
     }
 
-    fn reclaim(&self, want: Reclaim) {
+    pub(crate) fn reclaim(&self, want: Reclaim) {
         let mut jobs = 0;
         while let Some(job) = Arc::clone(&self.lsm).reclaim(want) {
             self.run(job).unwrap();
@@ -151,7 +151,7 @@ impl Fixture {
     }
 }
 
-fn walk(
+pub(crate) fn walk(
     view: &Arc<dyn View>,
     lower: Bound<&[u8]>,
     upper: Bound<&[u8]>,
@@ -168,7 +168,7 @@ fn walk(
     Ok(found)
 }
 
-fn contents(view: &Arc<dyn View>) -> Contents {
+pub(crate) fn contents(view: &Arc<dyn View>) -> Contents {
     let found = walk(view, Bound::Unbounded, Bound::Unbounded, Direction::Forward).unwrap();
     found.into_iter().collect()
 }
@@ -204,7 +204,7 @@ fn check_view(view: &Arc<dyn View>, model: &Contents) {
 const KEYS: u32 = 30;
 
 /// Few keys so that they collide; some are long, and their first bytes are the same.
-fn key(number: u32) -> Vec<u8> {
+pub(crate) fn key(number: u32) -> Vec<u8> {
     let mut key = format!("k{:02}", number / 3 * 3).into_bytes();
     key.extend(std::iter::repeat_n(b'x', (number % 3) as usize * 6));
     key
