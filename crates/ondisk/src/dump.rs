@@ -13,8 +13,8 @@ use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
 use crate::error::{Damage, Error};
-use crate::lsm::table::{self, format::TABLE_MAGIC};
 use crate::lsm::manifest::{self as lsm_manifest, LSM_MANIFEST_MAGIC};
+use crate::lsm::table::{self, format::TABLE_MAGIC};
 
 /// More than the longest of our magics takes; what a log's header needs to be known by.
 const FIRST_BYTES: usize = 4096;

@@ -264,8 +264,10 @@ impl Engine for Lsm {
             count: levels.iter().map(|it| it.count).sum(),
             bytes: levels.iter().map(|it| it.bytes).sum(),
         };
-        let manifests = u64::from(version.point.edit > 0);
-        let manifest = FileCount { count: manifests, bytes: 0 };
+        let manifest = match version.point.edit {
+            0 => FileCount::default(),
+            _ => FileCount { count: 1, bytes: self.manifest(&version).encode().len() as u64 },
+        };
         let (obsolete_files, dead_bytes) = self.state().graveyard.waiting();
         let tally = self.site.caches.blocks.tally(self.site.keyspace);
         let (cache_hits, cache_misses, read_bytes) = tally.sums();

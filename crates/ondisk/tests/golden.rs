@@ -8,15 +8,16 @@
 
 use std::path::PathBuf;
 
-use ondisk::{Background, Batch, Db, StoreId};
+use ondisk::{Background, Batch, Db, EngineKind, KeyspaceOptions, StoreId};
 use ondisk_fs::OsFs;
 use ondisk_sim::MemFs;
 
 /// Each file of today's version, and where it stands.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("manifest-v2", "db/keyspaces/0/manifest"),
     ("data-v1", "db/keyspaces/0/0000000002.data"),
     ("hint-v1", "db/keyspaces/0/0000000002.hint"),
+    ("lsm-manifest-v1", "sorted/keyspaces/1/manifest"),
 ];
 /// Files of versions that are no longer written.
 const FORMER: [&str; 1] = ["manifest-v1"];
@@ -37,7 +38,23 @@ fn store() -> MemFs {
     db.batch(Batch::new().put("carol", "").put("", "no name")).unwrap();
     db.checkpoint().unwrap();
     db.close().unwrap();
+    sorted(&fs, id);
     fs
+}
+
+/// A store with a keyspace of sorted tables: one in the second level, and above it one with a
+/// tombstone.
+fn sorted(fs: &MemFs, id: StoreId) {
+    let builder = Db::builder().file_system(fs.share()).background(Background::Manual);
+    let db = builder.first_segment(16 << 10).store_id(id).open("sorted").unwrap();
+    let sorted = db.keyspace("sorted", KeyspaceOptions::new(EngineKind::Lsm)).unwrap();
+    let batch = Batch::new().put_in(&sorted, "alice", "100").put_in(&sorted, "bob", "30");
+    db.batch(batch).unwrap();
+    db.compact().unwrap();
+    let batch = Batch::new().put_in(&sorted, "alice", "70").delete_in(&sorted, "bob");
+    db.batch(batch).unwrap();
+    db.checkpoint().unwrap();
+    db.close().unwrap();
 }
 
 #[test]

@@ -39,6 +39,8 @@ struct Leftover {
     path: PathBuf,
     /// The manifest that may name it, if one may.
     tried: Option<u64>,
+    /// It could not be removed: that is tried again by whoever comes for something else.
+    refused: bool,
 }
 
 impl Graveyard {
@@ -50,12 +52,19 @@ impl Graveyard {
 
     /// Takes files that this process made in vain. `tried` is the manifest that may name them.
     pub(crate) fn leave(&mut self, files: impl IntoIterator<Item = PathBuf>, tried: Option<u64>) {
-        self.files.extend(files.into_iter().map(|path| Leftover { path, tried }));
+        let files = files.into_iter();
+        self.files.extend(files.map(|path| Leftover { path, tried, refused: false }));
+    }
+
+    /// Takes back files that could not be removed.
+    pub(crate) fn take_back(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        let files = files.into_iter();
+        self.files.extend(files.map(|path| Leftover { path, tried: None, refused: true }));
     }
 
     /// Whether something can be removed, as far as this process can tell.
     pub(crate) fn is_due(&mut self, installed: u64) -> bool {
-        self.files.iter().any(|it| it.tried.is_none_or(|tried| tried < installed))
+        self.files.iter().any(|it| !it.refused && it.tried.is_none_or(|tried| tried < installed))
             || self.tables.iter_mut().any(|it| !it.pinned && Arc::get_mut(&mut it.table).is_some())
     }
 

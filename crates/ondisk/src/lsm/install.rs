@@ -91,7 +91,7 @@ impl Lsm {
         let mut files = self.state().graveyard.take(installed, oldest, self.broken());
         files.retain(|path| remove(&*self.site.fs, path).is_err());
         if !files.is_empty() {
-            self.state().graveyard.leave(files, None);
+            self.state().graveyard.take_back(files);
         }
     }
 

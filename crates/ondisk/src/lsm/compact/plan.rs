@@ -240,6 +240,11 @@ impl Picker<'_> {
             }
         }
         plan.lower = level.tables()[range].to_vec();
+        if let ([only], []) = (&plan.upper[..], &plan.lower[..])
+            && let Some(plan) = self.move_alone(0, only)
+        {
+            return Some(plan);
+        }
         (!self.claims.forbid(&plan)).then_some(plan)
     }
 

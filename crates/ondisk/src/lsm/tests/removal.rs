@@ -1,5 +1,9 @@
 //! Obsolete tables stay while somebody may read them, and go when nobody may.
 
+use std::io::ErrorKind;
+
+use ondisk_sim::{Fault, Place, Target};
+
 use super::*;
 
 fn filled(sabotage: Option<LsmRule>) -> Fixture {
@@ -69,4 +73,20 @@ fn rules_of_removal_that_are_broken_are_found_out() {
     };
     assert!(!broken(LsmRule::ViewsIgnored));
     assert!(!broken(LsmRule::PinsIgnored));
+}
+
+#[test]
+fn what_cannot_be_removed_is_tried_again_but_not_in_a_circle() {
+    let fixture = filled(None);
+    let (target, kind) = (Target::Only(Place::Remove), ErrorKind::PermissionDenied);
+    fixture.fs.inject(Fault::next(target, kind).on("db/7/0000000001.table").forever());
+    fixture.reclaim(Reclaim::All); // comes to an end
+    let kept = fixture.lsm.stats().obsolete_files;
+    assert!(kept > 0);
+    fixture.fs.clear_faults();
+    assert!(Arc::clone(&fixture.lsm).reclaim(Reclaim::All).is_none());
+    let mut fixture = fixture;
+    fixture.checkpoint(&[vec![]]);
+    assert_eq!(fixture.lsm.stats().obsolete_files, 0);
+    assert_eq!(fixture.tables(), fixture.lsm.version().tables().count());
 }
