@@ -23,7 +23,7 @@ pub(crate) fn open(site: Site) -> Result<Arc<dyn Engine>, Error> {
 pub(crate) fn verify(site: &Site, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
     match site.options.engine {
         EngineKind::Bitcask => bitcask::verify(site, sink),
-        EngineKind::Lsm => Ok(()),
+        EngineKind::Lsm => lsm::verify(site, sink),
         EngineKind::Btree => bitcask::verify(site, sink),
     }
 }
