@@ -1,11 +1,18 @@
 //! The engine *bitcask*: values in data files on disk, all keys in memory.
 //!
-//! Invariant: the keydir holds what the data files hold that the installed manifest names, or,
-//! while a checkpoint is being installed, what it and the new one do; the young map covers the
-//! difference.
+//! ```text
+//! checkpoint ─► data file, hint file ─► manifest ─► keydir ─► the new view
+//! merge      ─► data file, hint file ─► manifest ─► keydir ─► graveyard
+//! ```
 //!
-//! Knows nothing of the log but LSNs. A read is one positional read; nothing is ever written in
-//! place.
+//! Invariant: the keydir holds what the data files hold that the installed manifest names, or,
+//! while a job that installed one applies it, what those of the one before did; views are of the
+//! one or of the other. A read is one positional read; nothing is ever written in place.
+//!
+//! The rooms: `cask` (what is opened and installed), `keydir` and `view` (how a read goes),
+//! `checkpoint` and `merge` (the jobs), `draft` and `graveyard` (files on their way in and out),
+//! `load`, `verify` and `salvage` (what reads files from front to back), `data_file`, `hint` and
+//! `manifest` (the bytes). Knows nothing of the log but LSNs.
 
 use std::io;
 use std::path::Path;
@@ -13,13 +20,10 @@ use std::path::Path;
 use ondisk_fs::{Access, FileSystem, replace_atomic};
 use ondisk_log::{Lsn, StoreId};
 
-use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DataFile, Identity, Sums};
 use crate::bitcask::manifest::{
     DataFileRecord, FIRST_VERSION, LONGEST_MANIFEST, MANIFEST, Manifest,
 };
-use crate::check::Finding;
-use crate::engine::Site;
 use crate::error::{Damage, Error};
 
 pub(crate) mod cask;
@@ -33,10 +37,14 @@ mod load;
 pub(crate) mod manifest;
 mod merge;
 pub(crate) mod sabotage;
+mod salvage;
 mod stats;
+mod verify;
 pub(crate) mod view;
 
 pub(crate) use cask::open;
+pub(crate) use salvage::salvage;
+pub(crate) use verify::verify;
 
 /// A data file that a manifest names, opened.
 #[derive(Debug)]
@@ -92,8 +100,6 @@ pub(crate) fn install_manifest(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     let path = dir.join(MANIFEST);
-    // A checkpoint that counts no commit points puts the first in place, again and again.
-    let manifest = Manifest { edit: manifest.edit.max(1), ..manifest.clone() };
     let replaced = replace_atomic(fs, &path, &manifest.encode());
     replaced.map_err(Error::io(&path, "put the manifest in place")).map(drop)
 }
@@ -108,48 +114,4 @@ pub(crate) fn first_version(fs: &dyn FileSystem, dir: &Path) -> Result<Option<St
     }
     let manifest = read_manifest(fs, dir)?;
     Ok((manifest.version == FIRST_VERSION).then_some(manifest.store))
-}
-
-/// Verifies every byte of the files that the manifest names.
-pub(crate) fn verify(site: &Site, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
-    let Some(manifest) = cask::find_manifest(site)? else { return Ok(()) };
-    let mut after = Lsn(0);
-    for &record in &manifest.files {
-        match open_file(&*site.fs, &site.dir, &manifest, record, after, Sums::Checked) {
-            Ok(file) => {
-                after = file.span.through;
-                verify_file(&file, sink)?;
-            }
-            Err(error) => note(error, sink)?,
-        }
-    }
-    Ok(())
-}
-
-fn verify_file(file: &Opened, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
-    let mut scan = Scan::new(&file.data, file.record, file.span, Depth::All);
-    loop {
-        let place = scan.place();
-        match scan.next() {
-            Ok(None) => return Ok(()),
-            Ok(Some(_)) => {}
-            Err(error) => {
-                note(error, sink)?;
-                if scan.place() == place {
-                    return Ok(()); // where the next entry begins is not known
-                }
-            }
-        }
-    }
-}
-
-/// Makes damage a finding, and passes on what is no damage.
-fn note(error: Error, sink: &mut dyn FnMut(Finding)) -> Result<(), Error> {
-    match error {
-        Error::Damaged { path, offset, damage } => {
-            sink(Finding { path, offset, what: damage.to_string() });
-            Ok(())
-        }
-        other => Err(other),
-    }
 }

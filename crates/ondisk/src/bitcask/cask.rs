@@ -374,4 +374,7 @@ fn overwrite_manifest(fs: &dyn FileSystem, dir: &Path, manifest: &Manifest) -> R
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+
+#[cfg(test)]
+mod cuts;

@@ -47,7 +47,7 @@ enum Stage {
     /// The directory is made where it is not there.
     Begin,
     /// The newest versions go to a data file.
-    Write(Writing),
+    Write(Box<Writing>),
     /// The data file is durable; the manifest comes to name it.
     Install {
         file: Option<Box<Finished>>,
@@ -84,15 +84,15 @@ impl Checkpoint {
             return Ok(Stage::Forget); // it was taken over already
         }
         self.cask.make_dir()?;
-        Ok(Stage::Write(Writing::default()))
+        Ok(Stage::Write(Box::default()))
     }
 
     /// Writes a piece of the data file; with the last piece, syncs it.
-    fn write(&self, bytes: usize, mut writing: Writing) -> Result<Stage, Error> {
+    fn write(&self, bytes: usize, mut writing: Box<Writing>) -> Result<Stage, Error> {
         match self.write_piece(bytes, &mut writing)? {
             End::Ahead => Ok(Stage::Write(writing)),
             End::Reached => {
-                let Writing { output, changes, .. } = writing;
+                let Writing { output, changes, .. } = *writing;
                 // Without an output nothing survived its youth.
                 let file = output.map(Output::finish).transpose()?.map(Box::new);
                 Ok(Stage::Install { file, changes })

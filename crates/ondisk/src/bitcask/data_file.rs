@@ -333,12 +333,25 @@ impl DataFile {
         Ok((Self { path: path.to_owned(), file, len, sums }, identity, record, span))
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Opens a file whatever it holds; its length.
+    pub(crate) fn open_damaged(fs: &dyn FileSystem, path: &Path) -> Result<(Self, u64), Error> {
+        let file = match fs.open(path, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::damaged(path, 0, Damage::Missing));
+            }
+            other => other.map_err(Error::io(path, "open the data file"))?,
+        };
+        let (len, sums) = (size(path, &*file)?, Sums::Checked);
+        Ok((Self { path: path.to_owned(), file, len, sums }, len))
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.len
+    /// What the file's header says.
+    pub(crate) fn identity(&self, sums: Sums) -> Result<(Identity, Span), Error> {
+        read_header(&self.path, &*self.file, sums)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads the value of an entry, in one read, and verifies that it is the one that was meant.

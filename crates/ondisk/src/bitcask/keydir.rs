@@ -145,12 +145,6 @@ impl Keydir {
         self.slots.reserve(keys, |slot| xxh3_64_with_seed(&slot.key, seed));
     }
 
-    /// Where a key's value stands, and the file that it stands in.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<(Place, &Arc<DataFile>)> {
-        let place = self.place(key)?;
-        Some((place, self.files.get(&place.file)?))
-    }
-
     pub(crate) fn place(&self, key: &[u8]) -> Option<Place> {
         Some(self.slots.find(self.hash(key), |slot| *slot.key == *key)?.place)
     }
@@ -172,7 +166,7 @@ impl Keydir {
         (place.lsn <= through).then_some(*place)
     }
 
-    /// As [`apply`](Self::apply), of a checkpoint through an LSN; what it replaces is kept.
+    /// Puts in what a checkpoint through an LSN found out about a key; what it replaces is kept.
     pub(crate) fn apply_at(&mut self, change: Change, through: Lsn) {
         let (key, before) = match change {
             Change::Put(key, place) => {
@@ -264,13 +258,6 @@ impl Keydir {
         Some((*first, *last))
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
-        match change {
-            Change::Put(key, place) => drop(self.put(key, place)),
-            Change::Delete(key, _) => self.delete(&key),
-        }
-    }
-
     /// Gives a key a place; makes a copy of the key only when it is new.
     pub(crate) fn put_bytes(&mut self, key: &[u8], place: Place) {
         let seed = self.seed;
@@ -344,15 +331,6 @@ impl Keydir {
         upper: Bound<&'a [u8]>,
     ) -> impl DoubleEndedIterator<Item = &'a Arc<[u8]>> + 'a {
         self.order.iter().flat_map(move |order| order.range::<[u8], _>((lower, upper)))
-    }
-
-    /// The keys between two bounds with their places, by key. Nothing before [`order`](Self::order).
-    pub(crate) fn range<'a>(
-        &'a self,
-        lower: Bound<&'a [u8]>,
-        upper: Bound<&'a [u8]>,
-    ) -> impl Iterator<Item = (Arc<[u8]>, Place)> + 'a {
-        self.keys(lower, upper).filter_map(|key| Some((Arc::clone(key), self.place(key)?)))
     }
 
     fn hash(&self, key: &[u8]) -> u64 {

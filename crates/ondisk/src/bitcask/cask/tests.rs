@@ -18,15 +18,23 @@ use crate::options::KeyspaceOptions;
 use crate::sabotage::Sabotage;
 use crate::young::Young;
 
-pub(super) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(in crate::bitcask) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const KEYSPACE: u32 = 7;
 
 /// Readers in other processes, with the files that each may open.
 #[derive(Debug, Default)]
-pub(super) struct Readers {
+pub(in crate::bitcask) struct Readers {
     alive: BTreeMap<u64, Vec<PathBuf>>,
     came: u64,
+}
+
+impl Readers {
+    /// One more comes; these files it may open.
+    pub(in crate::bitcask) fn come(&mut self, files: Vec<PathBuf>) {
+        self.came += 1;
+        self.alive.insert(self.came, files);
+    }
 }
 
 impl Pins for Readers {
@@ -39,7 +47,7 @@ impl Pins for Readers {
     }
 }
 
-pub(super) fn site(fs: &MemFs, sabotage: Option<Sabotage>) -> Site {
+pub(in crate::bitcask) fn site(fs: &MemFs, sabotage: Option<Sabotage>) -> Site {
     Site {
         fs: fs.share(),
         dir: "keyspace".into(),
@@ -52,7 +60,7 @@ pub(super) fn site(fs: &MemFs, sabotage: Option<Sabotage>) -> Site {
 }
 
 /// A young map with one commit an operation, above an LSN.
-pub(super) fn frozen(above: Lsn, operations: &[(Vec<u8>, Option<Vec<u8>>)]) -> Frozen {
+pub(in crate::bitcask) fn frozen(above: Lsn, operations: &[(Vec<u8>, Option<Vec<u8>>)]) -> Frozen {
     let young = Young::new();
     let mut through = above;
     for (key, value) in operations {
@@ -65,17 +73,20 @@ pub(super) fn frozen(above: Lsn, operations: &[(Vec<u8>, Option<Vec<u8>>)]) -> F
 }
 
 /// Work in small steps, where all of the log is durable.
-pub(super) fn work(pins: &Readers) -> Work<'_> {
+pub(in crate::bitcask) fn work(pins: &Readers) -> Work<'_> {
     Work { bytes: 50, durable: &|| Lsn(u64::MAX), pins }
 }
 
-pub(super) fn run(job: &mut dyn Job, pins: &Readers) -> Result<(), Error> {
+pub(in crate::bitcask) fn run(job: &mut dyn Job, pins: &Readers) -> Result<(), Error> {
     let work = work(pins);
     while job.step(&work)? == Progress::Working {}
     Ok(())
 }
 
-pub(super) fn contents(view: &Arc<dyn View>, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(in crate::bitcask) fn contents(
+    view: &Arc<dyn View>,
+    direction: Direction,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
     between(view, (Bound::Unbounded, Bound::Unbounded), direction)
 }
 
@@ -225,8 +236,7 @@ impl Run {
             let files = files.into_iter().map(|it| PathBuf::from("keyspace").join(it.name));
             let files =
                 files.filter(|it| named.iter().any(|name| it.file_name() == Some(name.as_ref())));
-            self.pins.came += 1;
-            self.pins.alive.insert(self.pins.came, files.collect());
+            self.pins.come(files.collect());
         } else {
             self.pins.alive.pop_first();
         }

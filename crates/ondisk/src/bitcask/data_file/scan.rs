@@ -21,6 +21,9 @@ use crate::limits::LONGEST_KEY;
 /// How much of the file is held in memory at once, in bytes. Longer values are passed over.
 const WINDOW: usize = 256 << 10;
 
+/// What a device fails to read at once, in bytes.
+const SECTOR: u64 = 512;
+
 /// How thoroughly a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -44,6 +47,16 @@ pub(crate) struct Scan<D> {
     sum: RunningSum,
     /// The value of the entry given out last: where it stands, and its sum.
     value: Option<(u64, U32)>,
+    ordered: Ordered,
+}
+
+/// Where the next key must stand in the order of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ordered {
+    /// Anywhere: it is the first, or damage stood before it.
+    FromHere,
+    /// Behind the one before.
+    BehindKey,
 }
 
 /// One entry of a data file.
@@ -68,6 +81,7 @@ impl<D: Borrow<DataFile>> Scan<D> {
             key: Vec::new(),
             sum: RunningSum::new(),
             value: None,
+            ordered: Ordered::FromHere,
         }
     }
 
@@ -101,7 +115,7 @@ impl<D: Borrow<DataFile>> Scan<D> {
         }
         check_fields(&head, self.span).map_err(|field| damaged(Damage::Field(field)))?;
         let key = &summed[ENTRY_HEAD..];
-        if self.entries > 0 && *key <= self.key[..] {
+        if self.ordered == Ordered::BehindKey && *key <= self.key[..] {
             return Err(damaged(Damage::Order));
         }
         let value_at = offset + (ENTRY_HEAD + key_len) as u64;
@@ -113,6 +127,7 @@ impl<D: Borrow<DataFile>> Scan<D> {
         }
         self.key.clear();
         self.key.extend_from_slice(key);
+        self.ordered = Ordered::BehindKey;
         self.entries += 1;
         self.at = end;
         self.value = Some((value_at, head.value_crc));
@@ -138,6 +153,29 @@ impl<D: Borrow<DataFile>> Scan<D> {
             return Err(Error::damaged(&data.path, value_at, Damage::ValueSum));
         }
         Ok(())
+    }
+
+    /// Goes on at an offset, whatever stood before.
+    pub(crate) fn skip_to(&mut self, at: u64) {
+        self.at = at;
+        self.value = None;
+        self.key.clear();
+        self.ordered = Ordered::FromHere;
+    }
+
+    /// The first offset at or behind one at which an entry of this file stands, as far as its own
+    /// sum says; the end of the file where none does. What cannot be read is passed over.
+    pub(crate) fn find_entry(&mut self, from: u64) -> u64 {
+        let data = self.data.borrow();
+        let mut at = from;
+        while at + ENTRY_HEAD as u64 <= self.record.len {
+            match look(data, &mut self.window, self.span, at) {
+                Ok(true) => return at,
+                Ok(false) => at += 1,
+                Err(_) => at = (at / SECTOR + 1) * SECTOR,
+            }
+        }
+        self.record.len
     }
 
     fn verify_value(&mut self, head: &EntryHead, offset: u64, value_at: u64) -> Result<(), Error> {
@@ -196,7 +234,13 @@ impl Window {
             let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
             self.bytes.resize(len.max(WINDOW).min(left), 0);
             self.start = at;
-            if let Err(error) = data.file.read_exact_at(&mut self.bytes, at) {
+            let mut read = data.file.read_exact_at(&mut self.bytes, at);
+            if read.is_err() {
+                // What was asked for may be readable, and what follows it not.
+                self.bytes.truncate(len);
+                read = data.file.read_exact_at(&mut self.bytes, at);
+            }
+            if let Err(error) = read {
                 self.bytes.clear();
                 return Err(Error::io(path, "read the data file")(error));
             }
@@ -204,6 +248,20 @@ impl Window {
         let start = usize::try_from(at - self.start).unwrap_or(usize::MAX);
         Ok(self.bytes.get(start..start + len).unwrap_or_default())
     }
+}
+
+/// Whether an entry of a file of this span stands at an offset.
+fn look(data: &DataFile, window: &mut Window, span: Span, at: u64) -> Result<bool, Error> {
+    let Ok(head) = EntryHead::read_from_bytes(window.get(data, at, ENTRY_HEAD)?) else {
+        return Ok(false);
+    };
+    let (key_len, value_len) = (head.key_len.get() as usize, u64::from(head.value_len.get()));
+    let end = at + (ENTRY_HEAD + key_len) as u64 + value_len;
+    if check_fields(&head, span).is_err() || key_len > LONGEST_KEY || end > window.len {
+        return Ok(false);
+    }
+    let entry = window.get(data, at, ENTRY_HEAD + key_len)?;
+    Ok(head.crc.get() == crc32c(&entry[ENTRY_SUMMED_FROM..]))
 }
 
 /// The first field that holds what is never written in a file of this span, if one does.

@@ -37,12 +37,14 @@ proptest! {
                     if by_bytes {
                         keydir.put_bytes(&[key], place(lsn));
                     } else {
-                        keydir.apply(Change::Put([key][..].into(), place(lsn)));
+                        keydir.apply_at(Change::Put([key][..].into(), place(lsn)), Lsn(1));
+                        keydir.forget(Lsn(1), 9);
                     }
                 }
                 Step::Delete(key) => {
                     model.remove(&vec![key]);
-                    keydir.apply(Change::Delete([key][..].into(), None));
+                    keydir.apply_at(Change::Delete([key][..].into(), None), Lsn(1));
+                    keydir.forget(Lsn(1), 9);
                 }
                 Step::Order => keydir.order(),
             }
@@ -51,8 +53,8 @@ proptest! {
         }
         keydir.order();
         let all: Vec<_> = keydir
-            .range(Bound::Unbounded, Bound::Unbounded)
-            .map(|(key, place)| (key.to_vec(), place.lsn.0))
+            .keys(Bound::Unbounded, Bound::Unbounded)
+            .map(|key| (key.to_vec(), keydir.place(key).unwrap().lsn.0))
             .collect();
         prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
     }
