@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bitcask;
+use crate::btree;
 use crate::check::Finding;
 use crate::engine::{Engine, Site};
 use crate::error::Error;
@@ -14,7 +15,7 @@ pub(crate) fn open(site: Site) -> Result<Arc<dyn Engine>, Error> {
     Ok(match site.options.engine {
         EngineKind::Bitcask => bitcask::open(site)?,
         EngineKind::Lsm => lsm::open(site)?,
-        EngineKind::Btree => bitcask::open(site)?,
+        EngineKind::Btree => btree::open(site)?,
     })
 }
 
@@ -24,6 +25,6 @@ pub(crate) fn verify(site: &Site, sink: &mut dyn FnMut(Finding)) -> Result<(), E
     match site.options.engine {
         EngineKind::Bitcask => bitcask::verify(site, sink),
         EngineKind::Lsm => lsm::verify(site, sink),
-        EngineKind::Btree => bitcask::verify(site, sink),
+        EngineKind::Btree => btree::verify::verify(site, sink),
     }
 }
