@@ -58,6 +58,7 @@ mod place;
 mod range;
 mod reader;
 mod reclaim;
+mod reserve;
 #[doc(hidden)]
 pub mod sabotage;
 mod salvage;

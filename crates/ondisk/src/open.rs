@@ -21,10 +21,11 @@ use crate::keyspace::{DEFAULT_KEYSPACE, DEFAULT_NAME, Space, keyspace_dir};
 use crate::keyspaces::{Keyspaces, Spaces, remove_unnamed, site_of};
 use crate::limits::LONGEST_KEY;
 use crate::options::KeyspaceOptions;
-use crate::pins::NoPins;
+use crate::pins::FilePins;
 use crate::place::{Standing, keyspaces_dir, lock_path, log_dir, not_a_store, survey};
+use crate::reserve::Reserve;
 use crate::sabotage::Sabotage;
-use crate::store::{Settings, Store};
+use crate::store::{Parts, Settings, Store};
 use crate::values::ValueFiles;
 use crate::young::Loading;
 
@@ -82,9 +83,11 @@ impl Opening<'_> {
         let spaces = spaces(&site, path, &catalog, young, opened)?;
         let default = Arc::clone(default_of(path, &spaces)?);
         let keyspaces = Keyspaces::new(path.to_owned(), site, catalog, spaces);
-        let pins = Arc::new(NoPins);
+        let pins = Arc::new(FilePins::new(Arc::clone(&self.fs), path));
+        let reserve = Reserve::new(Arc::clone(&self.fs), path);
         let released = recovered.checkpoint;
-        let store = Store::new(log, keyspaces, default, released, self.settings, pins, held);
+        let parts = Parts { log, keyspaces, default, released, pins, reserve, held };
+        let store = Store::new(parts, self.settings);
         if full {
             replay_rest(&store, &log_dir(path), last)?;
         }

@@ -1,7 +1,8 @@
 //! A store that is only read: nothing is written, not even a lock's file.
 //!
-//! Invariant: it serves to the end of the log's chain. What stands above the last watermark there
-//! may be what this boot's cache alone shows; [`Reader::recovery`] says whether.
+//! Invariant: without a writer it serves to the end of the log's chain. What stands above the last
+//! watermark there may be what this boot's cache alone shows; [`Reader::recovery`] says whether.
+//! Beside a writer it serves what was durable when it was opened, and pins that.
 
 use std::ops::RangeBounds;
 use std::path::Path;
@@ -12,6 +13,7 @@ use ondisk_fs::{FileSystem, Held};
 use ondisk_log::{Log, LogStats, Lsn, Recovered};
 
 use crate::cache::Caches;
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::keyspace::{DEFAULT_NAME, Space};
 use crate::keyspaces::Spaces;
@@ -19,13 +21,14 @@ use crate::open::{
     Engines, HALF_MADE, NOTHING_HERE, Replayed, common_site, lock_shared, read_catalog, spaces,
 };
 use crate::options::KeyspaceOptions;
+use crate::pins::ReaderPin;
 use crate::place::{Standing, log_dir, not_a_store, survey};
 use crate::range::Range;
 use crate::snapshot::range;
 use crate::stats::{KeyspaceStats, Stats};
 use crate::value::Value;
 
-/// A store that is open for reading alone, beside other readers and no writer.
+/// A store that is open for reading alone, beside other readers, and beside a writer too.
 ///
 /// Made by [`Builder::open_reader`](crate::Builder::open_reader). It keeps the commits since the
 /// last checkpoint in memory, however many there are; a log is at most eight of its largest
@@ -35,8 +38,21 @@ pub struct Reader {
     spaces: Spaces,
     released: Lsn,
     recovered: Recovered,
-    _held: Option<Box<dyn Held>>,
+    _beside: Beside,
 }
+
+/// What keeps that which is read as it is.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, not looked at")]
+enum Beside {
+    /// No writer comes in.
+    NoWriter(Option<Box<dyn Held>>),
+    /// The writer removes nothing that is read here.
+    Writer(ReaderPin),
+}
+
+/// How often a reader beside a writer reads again what seems damaged.
+const TRIES: u32 = 20;
 
 impl Reader {
     pub(crate) fn open(
@@ -49,21 +65,65 @@ impl Reader {
             Standing::HalfMade => return Err(not_a_store(path, HALF_MADE)),
             Standing::Absent | Standing::Empty => return Err(not_a_store(path, NOTHING_HERE)),
         }
-        let held = lock_shared(&**fs, path)?;
+        match lock_shared(&**fs, path) {
+            Ok(held) => Self::read(fs, path, cache_bytes, Beside::NoWriter(held)),
+            Err(Error::Locked { .. }) => Self::beside_writer(fs, path, cache_bytes),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The writer goes on meanwhile: what does not fit together is read again.
+    fn beside_writer(
+        fs: &Arc<dyn FileSystem>,
+        path: &Path,
+        cache_bytes: u64,
+    ) -> Result<Self, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let before = Catalog::read(&**fs, path);
+            let pin = ReaderPin::take(fs, path)?;
+            let read = Self::read(fs, path, cache_bytes, Beside::Writer(pin));
+            // While the catalog stays the same, the log has forgotten nothing.
+            let same = before.is_ok_and(|it| Catalog::read(&**fs, path).is_ok_and(|now| now == it));
+            match read {
+                Ok(reader) if same => return Ok(reader),
+                Err(error) if same && tries >= TRIES => return Err(error),
+                _ if tries >= 10 * TRIES => {
+                    return Err(Error::Locked { path: path.to_owned(), pid: None });
+                }
+                _ => std::thread::yield_now(), // to the writer
+            }
+        }
+    }
+
+    fn read(
+        fs: &Arc<dyn FileSystem>,
+        path: &Path,
+        cache_bytes: u64,
+        beside: Beside,
+    ) -> Result<Self, Error> {
         let catalog = read_catalog(&**fs, path)?;
         let caches = Arc::new(Caches::new(cache_bytes));
         let engines = Engines::open(common_site(fs, catalog.store, caches), path, catalog)?;
         let mut replayed = Replayed::of(&engines);
         let log = log_dir(path);
         let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, u64::MAX);
-        let recovered = Log::read(&**fs, &log, engines.replay_from(), &mut sink)?;
+        let mut recovered = Log::read(&**fs, &log, engines.replay_from(), &mut sink)?;
         engines.check_together(path, &recovered)?;
+        if let Beside::Writer(_) = beside {
+            // What the writer has not made durable yet it may still lose. An engine holds nothing
+            // that is not durable.
+            let held = engines.opened.iter().map(|engine| engine.commit_point().through).max();
+            recovered.end = recovered.watermark.max(held.unwrap_or_default());
+            recovered.above_watermark = false;
+        }
         let Replayed { young, failure, .. } = replayed;
         failure.map_or(Ok(()), Err)?;
         let Engines { catalog, site, opened } = engines;
         let released = catalog.released;
         let spaces = spaces(&site, path, &catalog, young, opened)?;
-        Ok(Self { spaces, released, recovered, _held: held })
+        Ok(Self { spaces, released, recovered, _beside: beside })
     }
 
     /// The value of a key of the default keyspace; `None` when it has none.

@@ -27,6 +27,7 @@ use crate::keyspaces::{Keyspaces, Spaces};
 use crate::limits::Limits;
 use crate::range::Range;
 use crate::reclaim::Reclaimer;
+use crate::reserve::Reserve;
 use crate::sabotage::Sabotage;
 use crate::snapshot::{Pin, Snapshots};
 use crate::values::{Horizon, Written};
@@ -53,6 +54,7 @@ pub(crate) struct Store {
     pub(crate) alarm: Alarm,
     pub(crate) reclaim_alarm: Alarm,
     pub(crate) pins: Arc<dyn Pins>,
+    reserve: Reserve,
     pub(crate) snapshots: Snapshots,
     pub(crate) reclaimer: Reclaimer,
     /// Shared: a commit is between its LSN and the young map. Exclusive: that map is frozen.
@@ -62,6 +64,18 @@ pub(crate) struct Store {
     closed: AtomicBool,
     /// The lock of the directory; given back at close.
     held: Mutex<Option<Box<dyn Held>>>,
+}
+
+/// What an open has put together.
+pub(crate) struct Parts {
+    pub(crate) log: Log,
+    pub(crate) keyspaces: Keyspaces,
+    pub(crate) default: Arc<Space>,
+    /// All through this the log was told to forget.
+    pub(crate) released: Lsn,
+    pub(crate) pins: Arc<dyn Pins>,
+    pub(crate) reserve: Reserve,
+    pub(crate) held: Box<dyn Held>,
 }
 
 /// What the store was opened with.
@@ -93,15 +107,8 @@ pub(crate) struct Counters {
 }
 
 impl Store {
-    pub(crate) fn new(
-        log: Log,
-        keyspaces: Keyspaces,
-        default: Arc<Space>,
-        released: Lsn,
-        settings: Settings,
-        pins: Arc<dyn Pins>,
-        held: Box<dyn Held>,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts, settings: Settings) -> Self {
+        let Parts { log, keyspaces, default, released, pins, reserve, held } = parts;
         let counters = Counters::default();
         let young: u64 = keyspaces.now().iter().map(|space| space.young_bytes()).sum();
         counters.young_bytes.store(young, Ordering::Relaxed);
@@ -113,6 +120,7 @@ impl Store {
             alarm: Alarm::default(),
             reclaim_alarm: Alarm::default(),
             pins,
+            reserve,
             snapshots: Snapshots::default(),
             reclaimer: Reclaimer::default(),
             freezing: RwLock::new(()),
@@ -159,12 +167,26 @@ impl Store {
         self.check_open()?;
         let Prepared { commit, touched, written } = self.prepare(batch)?;
         let cost = commit.payload().len() as u64 + LEAST_COST;
-        self.make_room(&touched, cost)?;
-        let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
-        let ticket = self.join(&commit, &touched, mode)?;
-        drop((no_freeze, written));
+        let purpose = purpose(&commit);
+        self.make_room(&touched, cost, purpose)?;
+        let joined = match self.join_now(&commit, &touched, mode) {
+            // A delete is what gives space back, and so is what lets the log go.
+            Err(error) if error.is_full() && purpose == Purpose::Shrink => {
+                self.make_space();
+                self.join_now(&commit, &touched, mode)
+            }
+            joined => joined,
+        };
+        drop(written);
+        let ticket = joined?;
         self.committed(cost);
         Ok(ticket)
+    }
+
+    /// As [`join`](Self::join), holding freezes off.
+    fn join_now(&self, commit: &Commit, touched: &[u32], mode: SyncMode) -> Result<Ticket, Error> {
+        let _no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
+        self.join(commit, touched, mode)
     }
 
     /// Checks a batch, and writes its large values to files of their own, durably.
@@ -207,10 +229,9 @@ impl Store {
         let mut ops = CommitWriter::with_capacity(0);
         ops.push(space.id, key, Some(written.reference()));
         let (commit, cost) = (ops.finish(), LEAST_COST);
-        self.make_room(&[space.id], cost)?;
-        let no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
-        let ticket = self.join(&commit, &[space.id], mode)?;
-        drop((no_freeze, written));
+        self.make_room(&[space.id], cost, Purpose::Grow)?;
+        let ticket = self.join_now(&commit, &[space.id], mode)?;
+        drop(written);
         self.committed(cost);
         self.acknowledge(ticket, mode)
     }
@@ -309,10 +330,38 @@ impl Store {
         if logs? == Step::Working {
             return Ok(Step::Working);
         }
+        self.reserve.make(self.log.stats().segment_size);
         if self.reclaim_step(Reclaim::Due)? == Step::Working {
             return Ok(Step::Working);
         }
         self.values_step()
+    }
+
+    /// Does what gives space back. Where the disk is full the reserve is given up for it, once.
+    /// The caller holds no lock.
+    fn with_reserve<T>(&self, work: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        match work() {
+            Err(error) if error.is_full() => {
+                self.make_space();
+                work()
+            }
+            result => result,
+        }
+    }
+
+    /// The disk is full: gives the reserve up, and what nothing needs any more. What fails is met
+    /// again by who wanted the space.
+    fn make_space(&self) {
+        self.reserve.give_up();
+        let reclaim = || {
+            while matches!(self.reclaimer.step(self, Reclaim::Due, STEP_BYTES), Ok(Step::Working)) {
+            }
+        };
+        reclaim();
+        let target = self.log.last();
+        if self.checkpoint_through(target, || self.log.last()).is_ok() {
+            reclaim();
+        }
     }
 
     /// One bounded piece of reclaiming.
@@ -323,14 +372,7 @@ impl Store {
     /// Reclaims until nothing can be won any more.
     pub(crate) fn compact(&self) -> Result<(), Error> {
         self.checkpoint()?;
-        loop {
-            if self.reclaim_step(Reclaim::All)? == Step::Idle {
-                if !self.reclaimer.is_busy() {
-                    break;
-                }
-                std::thread::yield_now(); // to who is stepping the rest
-            }
-        }
+        self.with_reserve(|| self.reclaim_all())?;
         self.keyspaces.now().iter().for_each(|space| space.values.sweep_due());
         while self.values_step()? == Step::Working {}
         self.keyspaces.confirm(self.keyspaces.released())?;
@@ -338,10 +380,21 @@ impl Store {
         Ok(())
     }
 
+    fn reclaim_all(&self) -> Result<(), Error> {
+        loop {
+            if self.reclaim_step(Reclaim::All)? == Step::Idle {
+                if !self.reclaimer.is_busy() {
+                    return Ok(());
+                }
+                std::thread::yield_now(); // to who is stepping the rest
+            }
+        }
+    }
+
     /// Takes all that is committed now over into the engines, and lets the log go.
     pub(crate) fn checkpoint(&self) -> Result<(), Error> {
         let target = self.log.last();
-        self.checkpoint_through(target, || self.log.last())
+        self.with_reserve(|| self.checkpoint_through(target, || self.log.last()))
     }
 
     /// As [`checkpoint`](Self::checkpoint), for what `through` names when commits are held off.
@@ -445,7 +498,12 @@ impl Store {
 
     /// Keeps both generations inside their budgets: near one, this caller does a piece of the
     /// work; at one, it does all that is needed, or waits for who is doing it.
-    pub(crate) fn make_room(&self, touched: &[u32], cost: u64) -> Result<(), Error> {
+    pub(crate) fn make_room(
+        &self,
+        touched: &[u32],
+        cost: u64,
+        purpose: Purpose,
+    ) -> Result<(), Error> {
         self.pay(touched, cost)?;
         if !self.above(3, 4) {
             return Ok(());
@@ -459,6 +517,14 @@ impl Store {
             return Ok(());
         }
         self.counters.stalls.fetch_add(1, Ordering::Relaxed);
+        match purpose {
+            Purpose::Grow => self.below_budget(),
+            Purpose::Shrink => self.with_reserve(|| self.below_budget()),
+        }
+    }
+
+    /// Checkpoints until both generations are inside their budgets.
+    fn below_budget(&self) -> Result<(), Error> {
         loop {
             let mut checkpointer = self.checkpointer();
             self.look_at_log();
@@ -526,6 +592,20 @@ impl Store {
             Err(TryLockError::WouldBlock) => None,
         }
     }
+}
+
+/// What a commit does to the space that the store takes in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It gives some key a value: on a full disk it is refused.
+    Grow,
+    /// It only takes keys away: the reserve is given up for it.
+    Shrink,
+}
+
+fn purpose(commit: &Commit) -> Purpose {
+    let deletes = commit.ops().next().is_some() && commit.ops().all(|op| op.value.is_none());
+    if deletes { Purpose::Shrink } else { Purpose::Grow }
 }
 
 /// A batch that is ready for the log.

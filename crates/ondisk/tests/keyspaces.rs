@@ -138,3 +138,65 @@ fn an_idle_keyspace_pins_no_log() {
     }
     assert_eq!(idle.get("only").unwrap().as_deref(), Some(&b"record"[..]));
 }
+
+/// A reader beside a writer sees what was durable, and keeps it.
+#[test]
+fn a_reader_beside_a_writer_pins_what_it_reads() {
+    for engine in EngineKind::ALL {
+        let fs = MemFs::new();
+        let db = builder(&fs).open("db").unwrap();
+        let keyspace = db.keyspace("k", KeyspaceOptions::new(engine)).unwrap();
+        for n in 0..30 {
+            keyspace.put(format!("key{n:02}"), [n; 700]).unwrap();
+            if n % 10 == 5 {
+                db.checkpoint().unwrap();
+            }
+        }
+        db.idle_step().unwrap();
+        keyspace.put_with("late", "perhaps", SyncMode::None).unwrap();
+        let reader = Db::builder().file_system(fs.share()).open_reader("db").unwrap();
+        assert_eq!(reader.get_in("k", "late").unwrap(), None);
+        for round in 0..4 {
+            for n in 0..30 {
+                keyspace.put(format!("key{n:02}"), [round; 900]).unwrap();
+            }
+            db.compact().unwrap();
+        }
+        for n in 0..30 {
+            let found = reader.get_in("k", format!("key{n:02}")).unwrap();
+            assert_eq!(found.as_deref(), Some(&[n; 700][..]), "{engine}");
+        }
+        let all: Vec<_> = reader.range_in("k", ..).unwrap().map(Result::unwrap).collect();
+        assert_eq!(all.len(), 30);
+        drop(reader);
+        db.compact().unwrap();
+        assert_eq!(fs.list("db/readers".as_ref()).unwrap(), []);
+        let later = Db::builder().file_system(fs.share()).open_reader("db").unwrap();
+        assert_eq!(later.get_in("k", "key00").unwrap().as_deref(), Some(&[3; 900][..]));
+    }
+}
+
+/// On a full disk the reserve lets what is there be deleted, and the space comes back.
+#[test]
+fn a_full_disk_lets_go_of_its_reserve() {
+    let fs = MemFs::new();
+    let db = builder(&fs).open("db").unwrap();
+    while db.step().unwrap() == ondisk::Step::Working {}
+    assert!(fs.read("db/reserve").is_ok());
+    fs.set_capacity(Some(fs.used() + 800_000));
+    let mut written = 0_u32;
+    let full = loop {
+        match db.put(written.to_le_bytes(), [7; 3000]) {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(full.is_full(), "{full}");
+    assert!(fs.read("db/reserve").is_ok(), "no write that grows the store takes it");
+    let all = (0..written).fold(Batch::new(), |batch, n| batch.delete(n.to_le_bytes()));
+    db.batch(all).unwrap();
+    assert!(fs.read("db/reserve").is_err());
+    db.compact().unwrap();
+    db.put("again", [1; 3000]).unwrap();
+    assert_eq!(db.range(..).unwrap().count(), 1);
+}
