@@ -24,10 +24,10 @@ use crate::options::{Compression, EngineKind, KeyspaceOptions, LargeValue, PageS
 
 /// The name of the catalog in a store's directory.
 pub(crate) const CATALOG: &str = "catalog";
-const MAGIC: [u8; 8] = *b"\xD1ondcata";
+pub(crate) const MAGIC: [u8; 8] = *b"\xD1ondcata";
 const VERSION: u32 = 1;
 /// A catalog longer than this is refused unread: it would name more than 200,000 keyspaces.
-const LONGEST_CATALOG: u64 = 64 << 20;
+pub(crate) const LONGEST_CATALOG: u64 = 64 << 20;
 /// The longest name of a keyspace, in bytes.
 pub(crate) const LONGEST_NAME: usize = 255;
 const SUMMED_FROM: usize = 12;

@@ -12,15 +12,17 @@ use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
+use crate::catalog::{self, Catalog};
 use crate::error::{Damage, Error};
 use crate::lsm::manifest::{self as lsm_manifest, LSM_MANIFEST_MAGIC};
 use crate::lsm::table::{self, format::TABLE_MAGIC};
+use crate::values;
 
 /// More than the longest of our magics takes; what a log's header needs to be known by.
 const FIRST_BYTES: usize = 4096;
 
-/// Writes a file of a store as text: an anchor, a segment of the log, a manifest, a data file, a hint
-/// file.
+/// Writes a file of a store as text: an anchor, a segment of the log, the catalog, a value file, or
+/// a file of an engine.
 ///
 /// # Errors
 /// [`Error::NotAFile`] when it is none of them; [`Error::Io`]; [`Error::NewerFormat`];
@@ -66,6 +68,14 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
     if first.starts_with(&TABLE_MAGIC) {
         return table::dump::dump(fs, path, out);
     }
+    if first.starts_with(&catalog::MAGIC) {
+        let catalog = Catalog::decode(path, &all(catalog::LONGEST_CATALOG)?)?;
+        return write(path, out, |out| write_catalog(out, &catalog));
+    }
+    if first.starts_with(&values::MAGIC) {
+        let line = values::describe(path, &*file)?;
+        return write(path, out, |out| out.write_str(&line));
+    }
     match ondisk_log::dump::kind(&first) {
         Some("anchor") => Ok(ondisk_log::dump::anchor(&first, path, out)?),
         Some(_) => Ok(ondisk_log::dump::segment(file, path, out)?),
@@ -79,6 +89,20 @@ fn write(
     body: impl FnOnce(&mut String) -> fmt::Result,
 ) -> Result<(), Error> {
     body(out).map_err(|error| Error::io(path, "write the text")(io::Error::other(error)))
+}
+
+fn write_catalog(out: &mut String, catalog: &Catalog) -> fmt::Result {
+    let Catalog { store, released, next_id, keyspaces } = catalog;
+    writeln!(out, "catalog, store {store}")?;
+    writeln!(out, "  the log may forget all through LSN {released}")?;
+    writeln!(out, "  next keyspace {next_id}, keyspaces {}", keyspaces.len())?;
+    for listed in keyspaces {
+        let (id, name, options) = (listed.id, listed.name.escape_default(), listed.options);
+        let (through, edit) = (listed.confirmed.through, listed.confirmed.edit);
+        writeln!(out, "  keyspace {id} `{name}`: {options}")?;
+        writeln!(out, "    commit point {edit} was durable: checkpoint LSN {through}")?;
+    }
+    Ok(())
 }
 
 fn write_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {

@@ -10,13 +10,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use ondisk_fs::{Access, File, create_dir_durable};
-use ondisk_log::Lsn;
+use ondisk_log::{Lsn, StoreId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -29,7 +29,7 @@ use crate::value::Value;
 mod sweep;
 pub(crate) use sweep::Needed;
 
-const MAGIC: [u8; 8] = *b"\xD1ondvalu";
+pub(crate) const MAGIC: [u8; 8] = *b"\xD1ondvalu";
 const VERSION: u32 = 1;
 const SUMMED_FROM: usize = 12;
 /// Where value files stand in a keyspace's directory.
@@ -203,13 +203,7 @@ impl ValueFiles {
         (head, Reference { magic, number, value_len, value_crc, zero })
     }
 
-    fn write_file(
-        &self,
-        path: &PathBuf,
-        head: &Head,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<(), Error> {
+    fn write_file(&self, path: &Path, head: &Head, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let (fs, dir) = (&self.site.fs, self.dir());
         let io = |op| Error::io(path, op);
         let file = fs.create_new(path).map_err(io("create the value file"))?;
@@ -283,7 +277,7 @@ impl ValueFiles {
         Ok(Value::from(Bytes::from(value)))
     }
 
-    fn open_file(&self, path: &PathBuf) -> Result<Arc<dyn File>, Error> {
+    fn open_file(&self, path: &Path) -> Result<Arc<dyn File>, Error> {
         match self.site.fs.open(path, Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::damaged(path, 0, Damage::Missing))
@@ -292,8 +286,40 @@ impl ValueFiles {
         }
     }
 
+    /// Reads and verifies what a value file of the keyspace begins with, and its key.
+    fn read_head(&self, path: &Path, file: &dyn File) -> Result<(Head, Vec<u8>), Error> {
+        let (head, key) = Head::read(path, file)?;
+        if head.store != self.site.store.0 || head.keyspace.get() != self.site.keyspace {
+            return Err(Error::damaged(path, 16, Damage::Elsewhere("store or keyspace")));
+        }
+        Ok((head, key))
+    }
+
+    fn check_len(&self, path: &Path, file: &dyn File, expected: u64) -> Result<(), Error> {
+        let found = file.size().map_err(Error::io(path, "ask for the length of the value file"))?;
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::damaged(path, 0, Damage::Length { found, expected }))
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.site.dir.join(VALUES)
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.dir().join(file_name(number))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held left each part whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Head {
     /// Reads and verifies what a value file begins with, and its key.
-    fn read_head(&self, path: &PathBuf, file: &dyn File) -> Result<(Head, Vec<u8>), Error> {
+    fn read(path: &Path, file: &dyn File) -> Result<(Self, Vec<u8>), Error> {
         let damaged = |offset, damage| Err(Error::damaged(path, offset, damage));
         let len = file.size().map_err(Error::io(path, "ask for the length of the value file"))?;
         let (mut bytes, expected) = ([0; HEAD], HEAD as u64);
@@ -317,35 +343,18 @@ impl ValueFiles {
         }
         let (found, known) = (head.version.get(), VERSION);
         if found > known {
-            return Err(Error::NewerFormat { path: path.clone(), found, known });
-        }
-        let (store, keyspace) = (head.store == self.site.store.0, head.keyspace.get());
-        if !store || keyspace != self.site.keyspace {
-            return damaged(16, Damage::Elsewhere("store or keyspace"));
+            return Err(Error::NewerFormat { path: path.to_owned(), found, known });
         }
         Ok((head, key))
     }
+}
 
-    fn check_len(&self, path: &PathBuf, file: &dyn File, expected: u64) -> Result<(), Error> {
-        let found = file.size().map_err(Error::io(path, "ask for the length of the value file"))?;
-        if found == expected {
-            return Ok(());
-        }
-        Err(Error::damaged(path, 0, Damage::Length { found, expected }))
-    }
-
-    fn dir(&self) -> PathBuf {
-        self.site.dir.join(VALUES)
-    }
-
-    fn path(&self, number: u64) -> PathBuf {
-        self.dir().join(file_name(number))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held left each part whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A value file as a line of text.
+pub(crate) fn describe(path: &Path, file: &dyn File) -> Result<String, Error> {
+    let (head, key) = Head::read(path, file)?;
+    let (number, keyspace, store) = (head.number, head.keyspace, StoreId(head.store));
+    let (len, key) = (head.value_len, key.escape_ascii());
+    Ok(format!("value file {number} of keyspace {keyspace}, store {store}\n  {key}: {len} bytes\n"))
 }
 
 /// The name of a value file.

@@ -13,10 +13,12 @@ use ondisk_fs::OsFs;
 use ondisk_sim::MemFs;
 
 /// Each file of today's version, and where it stands.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("manifest-v2", "db/keyspaces/0/manifest"),
     ("data-v1", "db/keyspaces/0/0000000002.data"),
     ("hint-v1", "db/keyspaces/0/0000000002.hint"),
+    ("catalog-v1", "sorted/catalog"),
+    ("value-v1", "sorted/keyspaces/1/values/0000000001.value"),
     ("lsm-manifest-v1", "sorted/keyspaces/1/manifest"),
 ];
 /// Files of versions that are no longer written.
@@ -54,6 +56,10 @@ fn sorted(fs: &MemFs, id: StoreId) {
     let batch = Batch::new().put_in(&sorted, "alice", "70").delete_in(&sorted, "bob");
     db.batch(batch).unwrap();
     db.checkpoint().unwrap();
+    // What looks like a reference to a value file stands in one.
+    let mut value = b"\xD1ondisk.value\0\0\0".to_vec();
+    value.resize(48, b'v');
+    sorted.put("carol", value).unwrap();
     db.close().unwrap();
 }
 
