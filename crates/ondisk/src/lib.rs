@@ -46,6 +46,7 @@ mod dump;
 mod engine;
 mod engines;
 mod error;
+mod handles;
 mod keyspace;
 mod keyspaces;
 mod later;

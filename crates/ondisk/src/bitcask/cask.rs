@@ -18,7 +18,7 @@ use ondisk_fs::{Access, FileSystem, Kind, create_dir_durable};
 use ondisk_log::Lsn;
 
 use super::checkpoint::Checkpoint;
-use super::data_file::{Sums, file_number};
+use super::data_file::{DataFile, Sums, file_number};
 use super::graveyard::{Bury, Graveyard};
 use super::hint::hint_number;
 use super::keydir::Keydir;
@@ -103,7 +103,8 @@ pub(crate) fn open(site: Site) -> Result<Arc<Cask>, Error> {
         if load(&site, &file, &mut keydir)? == Source::DataForHint {
             hints_lost += 1;
         }
-        keydir.add_file(record.number, Arc::new(file.data));
+        let data = file.data.lazily(&site.fs, &site.caches.handles);
+        keydir.add_file(record.number, Arc::new(data));
     }
     keydir.count_live();
     let shared = Arc::new(Shared::new(keydir));
@@ -163,6 +164,12 @@ impl Cask {
 
     pub(super) fn graveyard(&self) -> MutexGuard<'_, Graveyard> {
         self.graveyard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a file that a manifest names one that keys can have places in.
+    pub(super) fn add_file(&self, number: u32, data: DataFile) {
+        let data = data.lazily(&self.site.fs, &self.site.caches.handles);
+        self.shared.keydir_mut().add_file(number, Arc::new(data));
     }
 
     /// Makes the directory, durably; one that is there already is made durable too.

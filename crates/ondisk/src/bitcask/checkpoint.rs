@@ -166,7 +166,7 @@ impl Checkpoint {
         if let Some(file) = file {
             let Finished { record, data, draft } = *file;
             draft.keep();
-            self.cask.shared.keydir_mut().add_file(record.number, Arc::new(data));
+            self.cask.add_file(record.number, data);
         }
         if self.cask.breaks(BitcaskRule::ShownEarly) {
             self.cask.publish(through);

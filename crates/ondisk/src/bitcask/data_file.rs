@@ -19,6 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::bitcask::manifest::DataFileRecord;
 use crate::checksum::{RunningSum, crc32c};
 use crate::error::{Damage, Error};
+use crate::handles::{Handles, LazyFile};
 
 pub(crate) mod scan;
 
@@ -256,7 +257,8 @@ impl DataWriter {
         let (number, len, crc) = (self.number, self.written, self.sum.finish());
         let (entries, span) = (self.entries, self.span);
         let record = DataFileRecord { number, len, entries, crc, span, hint_len: 0 };
-        let data = DataFile { path: self.path, file: self.file, len, sums: Sums::Checked };
+        let (handle, sums) = (Handle::Open(self.file), Sums::Checked);
+        let data = DataFile { path: self.path, handle, len, sums };
         Ok((record, data))
     }
 
@@ -282,9 +284,18 @@ pub(crate) enum Sync {
 #[derive(Debug)]
 pub(crate) struct DataFile {
     path: PathBuf,
-    file: Arc<dyn File>,
+    handle: Handle,
     len: u64,
     sums: Sums,
+}
+
+/// How a data file is read.
+#[derive(Debug)]
+enum Handle {
+    /// It is open for as long as it is held.
+    Open(Arc<dyn File>),
+    /// It is opened when it is needed.
+    Lazy(Arc<LazyFile>),
 }
 
 impl DataFile {
@@ -317,7 +328,7 @@ impl DataFile {
         if let Some(field) = differs.into_iter().flatten().next() {
             return Err(Error::damaged(&path, 0, Damage::Elsewhere(field)));
         }
-        Ok((Self { path, file, len: record.len, sums }, span))
+        Ok((Self { path, handle: Handle::Open(file), len: record.len, sums }, span))
     }
 
     /// Opens a file without a manifest: its length is what it is, its entries are not counted.
@@ -330,7 +341,8 @@ impl DataFile {
         let (identity, span) = read_header(path, &*file, sums)?;
         let number = identity.number;
         let record = DataFileRecord { number, len, entries: 0, crc: 0, span, hint_len: 0 };
-        Ok((Self { path: path.to_owned(), file, len, sums }, identity, record, span))
+        let (path, handle) = (path.to_owned(), Handle::Open(file));
+        Ok((Self { path, handle, len, sums }, identity, record, span))
     }
 
     /// Opens a file whatever it holds; its length.
@@ -342,12 +354,34 @@ impl DataFile {
             other => other.map_err(Error::io(path, "open the data file"))?,
         };
         let (len, sums) = (size(path, &*file)?, Sums::Checked);
-        Ok((Self { path: path.to_owned(), file, len, sums }, len))
+        let (path, handle) = (path.to_owned(), Handle::Open(file));
+        Ok((Self { path, handle, len, sums }, len))
+    }
+
+    /// The same, open when it is needed.
+    pub(crate) fn lazily(self, fs: &Arc<dyn FileSystem>, handles: &Arc<Handles>) -> Self {
+        let handle = match self.handle {
+            Handle::Open(file) => Handle::Lazy(handles.keep(fs, &self.path, file)),
+            lazy @ Handle::Lazy(_) => lazy,
+        };
+        Self { handle, ..self }
+    }
+
+    fn with<T>(&self, body: impl FnOnce(&dyn File) -> io::Result<T>) -> io::Result<T> {
+        match &self.handle {
+            Handle::Open(file) => body(&**file),
+            Handle::Lazy(file) => file.with(body),
+        }
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.with(|file| file.read_exact_at(bytes, offset))
     }
 
     /// What the file's header says.
     pub(crate) fn identity(&self, sums: Sums) -> Result<(Identity, Span), Error> {
-        read_header(&self.path, &*self.file, sums)
+        self.with(|file| Ok(read_header(&self.path, file, sums)))
+            .unwrap_or_else(|source| Err(Error::io(&self.path, "open the data file")(source)))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -359,9 +393,10 @@ impl DataFile {
         let damaged = |damage| Error::damaged(&self.path, place.offset, damage);
         let body = ENTRY_HEAD + key.len();
         let mut bytes = vec![0; body + place.value_len as usize];
-        match self.file.read_exact_at(&mut bytes, place.offset) {
+        match self.read_at(&mut bytes, place.offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let found = size(&self.path, &*self.file)?;
+                let size = self.with(|file| file.size());
+                let found = size.map_err(Error::io(&self.path, "ask for the file's length"))?;
                 return Err(damaged(Damage::Length { found, expected: self.len }));
             }
             other => other.map_err(Error::io(&self.path, "read the data file"))?,

@@ -237,7 +237,7 @@ impl Merge {
         let mut written = self.cask.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.reclaim += record.len + record.hint_len;
         drop(written);
-        self.cask.shared.keydir_mut().add_file(record.number, Arc::new(data));
+        self.cask.add_file(record.number, data);
         let site = &self.cask.site;
         let (store, keyspace, number) = (site.store, site.keyspace, record.number);
         let identity = Identity { store, keyspace, number };

@@ -234,11 +234,11 @@ impl Window {
             let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
             self.bytes.resize(len.max(WINDOW).min(left), 0);
             self.start = at;
-            let mut read = data.file.read_exact_at(&mut self.bytes, at);
+            let mut read = data.read_at(&mut self.bytes, at);
             if read.is_err() {
                 // What was asked for may be readable, and what follows it not.
                 self.bytes.truncate(len);
-                read = data.file.read_exact_at(&mut self.bytes, at);
+                read = data.read_at(&mut self.bytes, at);
             }
             if let Err(error) = read {
                 self.bytes.clear();
