@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use ondisk::{BatchLimits, SyncMode};
+use ondisk::{BatchLimits, EngineKind, SyncMode};
 use ondisk_fs::FileSystem;
 use ondisk_sim::model::{EXT4, POSIX, STRICT};
 use ondisk_sim::{Budget, Crash, CrashFs, MemFs, Model, Tally, Where};
@@ -47,6 +47,8 @@ pub(crate) struct PowerCuts {
     pub(crate) mode: &'static str,
     /// The mode with its numbers: `batch:10`.
     pub(crate) mode_in_full: String,
+    /// The engine of the keyspace: `bitcask`, `lsm`, `btree`.
+    pub(crate) engine: &'static str,
     /// How many acknowledged commits the mode may lose in one cut; `null`: any number.
     pub(crate) at_risk: Option<u32>,
     /// What a cut may leave: `posix`, `ext4`, `strict`.
@@ -99,19 +101,22 @@ impl PowerCuts {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     mode: SyncMode,
+    engine: EngineKind,
     model: Model,
     control: Option<Control>,
 }
 
-/// Every mode under every model, and two rows that must lose.
+/// Every mode under every model, the other engines, and two rows that must lose.
 fn rows() -> Vec<Row> {
     let batch = SyncMode::Batch(BatchLimits { records: 10, ..BatchLimits::default() });
     let modes = [SyncMode::Sync, batch, SyncMode::None];
-    let row = |mode, model, control| Row { mode, model, control };
+    let row = |mode, model, control| Row { mode, engine: EngineKind::Bitcask, model, control };
     let mut rows = Vec::new();
     for mode in modes {
         rows.extend([POSIX, EXT4, STRICT].map(|model| row(mode, model, None)));
     }
+    let others = [EngineKind::Lsm, EngineKind::Btree];
+    rows.extend(others.map(|engine| Row { engine, ..row(SyncMode::Sync, POSIX, None) }));
     // Under POSIX, where nothing but the sync itself would help.
     let controls = [Control::SyncSkipped, Control::DirectorySyncSkipped];
     rows.extend(controls.map(|control| row(SyncMode::Sync, POSIX, Some(control))));
@@ -170,10 +175,11 @@ pub(crate) fn keep(seed: u64, progress: &Progress) -> Result<Vec<PowerCuts>, Fai
 /// Runs one row: its lives, each cut at every sync, each time into as many states as the budget
 /// has.
 fn pull(row: Row, seed: u64, tell: &mut dyn FnMut(u64, u64)) -> Result<PowerCuts, ondisk::Error> {
-    let Row { mode, model, control } = row;
+    let Row { mode, engine, model, control } = row;
     let mut counted = PowerCuts {
         mode: mode.name(),
         mode_in_full: mode.to_string(),
+        engine: engine.name(),
         at_risk: mode.at_risk(),
         model: model.name,
         control: control.is_some(),
@@ -185,7 +191,7 @@ fn pull(row: Row, seed: u64, tell: &mut dyn FnMut(u64, u64)) -> Result<PowerCuts
         if counted.states >= enough {
             break;
         }
-        let life = Life::new(life::draw(seed, nth, 0), mode);
+        let life = Life::new(life::draw(seed, nth, 0), mode, engine);
         cut(&life, row, &mut counted, tell)?;
     }
     Ok(counted)

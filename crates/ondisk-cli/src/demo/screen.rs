@@ -164,10 +164,11 @@ impl Screen {
     }
 }
 
-/// A row's mode, and which sync a control row leaves out.
+/// A row's mode, its engine if that is another one, and which sync a control row leaves out.
 fn mode_of(row: &PowerCuts) -> String {
     match row.skipped {
         Some(skipped) => format!("{}, no {skipped}", row.mode_in_full),
+        None if row.engine != "bitcask" => format!("{}, {}", row.mode_in_full, row.engine),
         None => row.mode_in_full.clone(),
     }
 }

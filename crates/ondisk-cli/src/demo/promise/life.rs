@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ondisk::{Background, Batch, Db, Error, StoreId, SyncMode};
+use ondisk::{
+    Background, Batch, Db, EngineKind, Error, Keyspace, KeyspaceOptions, StoreId, SyncMode,
+};
 use ondisk_fs::FileSystem;
 use ondisk_sim::{CrashFs, MemFs};
 
@@ -42,12 +44,13 @@ pub(super) enum Found {
 pub(super) struct Life {
     seed: u64,
     mode: SyncMode,
+    engine: EngineKind,
     /// By number; the first is the empty store's.
     contents: Vec<Content>,
 }
 
 impl Life {
-    pub(super) fn new(seed: u64, mode: SyncMode) -> Self {
+    pub(super) fn new(seed: u64, mode: SyncMode, engine: EngineKind) -> Self {
         let mut contents = vec![Content::new()];
         for number in 1..=COMMITS {
             let mut content = contents.last().cloned().unwrap_or_default();
@@ -59,7 +62,7 @@ impl Life {
             }
             contents.push(content);
         }
-        Self { seed, mode, contents }
+        Self { seed, mode, engine, contents }
     }
 
     /// What its commits are drawn from.
@@ -70,13 +73,13 @@ impl Life {
     /// Lives: commits, and tells `disk` each acknowledgement; checkpoints, steps, closes and opens
     /// again as the seed has it. `fs` is the disk as the store sees it.
     pub(super) fn live(&self, fs: &Arc<dyn FileSystem>, disk: &MemFs) -> Result<(), Error> {
-        let mut db = self.open(fs)?;
+        let (mut db, mut books) = self.open(fs)?;
         for number in 1..=COMMITS {
             let mut batch = Batch::new();
             for (key, value) in changes(self.seed, number) {
                 batch = match value {
-                    Some(value) => batch.put(key, value),
-                    None => batch.delete(key),
+                    Some(value) => batch.put_in(&books, key, value),
+                    None => batch.delete_in(&books, key),
                 };
             }
             db.batch(batch)?;
@@ -85,7 +88,7 @@ impl Life {
                 0 => db.checkpoint()?,
                 1 => {
                     db.close()?;
-                    db = self.open(fs)?;
+                    (db, books) = self.open(fs)?;
                 }
                 2..=7 => drop(db.step()?),
                 _ => {}
@@ -97,8 +100,8 @@ impl Life {
     /// Opens what a cut left, and says what it holds. From then on that is owed, in every mode: a
     /// store that was opened has made durable what it serves.
     pub(super) fn find(&self, state: &CrashFs) -> Found {
-        let found = self.open(&state.share()).and_then(|db| {
-            let found = self.judge(&content(&db)?);
+        let found = self.open(&state.share()).and_then(|(_, books)| {
+            let found = self.judge(&content(&books)?);
             if let Found::Commits(there) = found {
                 state.ack(there.to_string());
             }
@@ -118,15 +121,21 @@ impl Life {
         }
     }
 
-    fn open(&self, fs: &Arc<dyn FileSystem>) -> Result<Db, Error> {
-        Db::builder()
+    /// The store, and the keyspace that is about the engine.
+    fn open(&self, fs: &Arc<dyn FileSystem>) -> Result<(Db, Keyspace), Error> {
+        let db = Db::builder()
             .file_system(Arc::clone(fs))
             .sync(self.mode)
             .background(Background::Manual)
             .first_segment(SEGMENT)
             .largest_segment(SEGMENT)
             .store_id(StoreId(u128::from(self.seed).to_le_bytes()))
-            .open(Path::new(PATH))
+            .open(Path::new(PATH))?;
+        let books = match self.engine {
+            EngineKind::Bitcask => db.default_keyspace()?,
+            engine => db.keyspace("books", KeyspaceOptions::new(engine))?,
+        };
+        Ok((db, books))
     }
 }
 
@@ -135,8 +144,8 @@ pub(super) fn owed(state: &CrashFs) -> u64 {
     state.owed_text().filter_map(|number| number.parse().ok()).max().unwrap_or(0)
 }
 
-fn content(db: &Db) -> Result<Content, Error> {
-    db.range(..)?.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
+fn content(books: &Keyspace) -> Result<Content, Error> {
+    books.range(..)?.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
 }
 
 /// What a commit does: its number under `last`, and up to three keys put or deleted.

@@ -28,7 +28,8 @@ fn a_store_that_is_none_of_its_own_has_lost_all() {
 /// Recovery on a disk that was never cut finds the whole life, and a seed repeats a row.
 #[test]
 fn a_row_is_repeated_by_its_seed() {
-    let row = Row { mode: SyncMode::None, model: STRICT, control: None };
+    let row =
+        Row { mode: SyncMode::None, engine: EngineKind::Bitcask, model: STRICT, control: None };
     let pull = |seed| super::pull(row, seed, &mut |_, _| {}).unwrap();
     assert_eq!(pull(3), pull(3));
     assert_ne!(pull(3), pull(4));

@@ -14,6 +14,7 @@ fn sample() -> Demo {
     };
     let row = |mode, mode_in_full: &str, lost, skipped: Option<&'static str>| PowerCuts {
         mode,
+        engine: "bitcask",
         mode_in_full: mode_in_full.to_owned(),
         at_risk: if mode == "sync" { Some(0) } else { None },
         model: "strict",

@@ -5,17 +5,17 @@ use super::*;
 #[test]
 fn a_life_ends_with_all_its_commits() {
     for mode in [SyncMode::Sync, SyncMode::None] {
-        let (life, disk) = (Life::new(5, mode), MemFs::new());
+        let (life, disk) = (Life::new(5, mode, EngineKind::Btree), MemFs::new());
         life.live(&disk.share(), &disk).unwrap();
-        let db = life.open(&disk.share()).unwrap();
-        assert_eq!(life.judge(&content(&db).unwrap()), Found::Commits(COMMITS));
+        let (_db, books) = life.open(&disk.share()).unwrap();
+        assert_eq!(life.judge(&content(&books).unwrap()), Found::Commits(COMMITS));
         assert_eq!(disk.history().acks.len() as u64, COMMITS);
     }
 }
 
 #[test]
 fn only_whole_prefixes_are_commits() {
-    let life = Life::new(5, SyncMode::Sync);
+    let life = Life::new(5, SyncMode::Sync, EngineKind::Lsm);
     for (number, content) in life.contents.iter().enumerate() {
         assert_eq!(life.judge(content), Found::Commits(number as u64));
         let mut torn = content.clone();
