@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -36,12 +36,14 @@ use crate::sabotage::Sabotage;
 
 pub(crate) mod cache;
 mod checkpoint;
+pub(crate) mod dump;
 mod items;
 pub(crate) mod meta;
 pub(crate) mod page;
 mod page_manager;
 mod rewrite;
 pub(crate) mod sabotage;
+pub(crate) mod salvage;
 mod space;
 mod tree;
 pub(crate) mod verify;
@@ -56,8 +58,6 @@ pub(crate) struct Btree {
     view: ArcSwap<TreeView>,
     /// What a job goes by. Readers never take it.
     writer: Mutex<Writer>,
-    /// Whether a job is under way.
-    busy: AtomicBool,
     taken_over: AtomicU64,
     written: AtomicU64,
 }
@@ -143,7 +143,6 @@ pub(crate) fn open(site: Site) -> Result<Arc<Btree>, Error> {
         tree,
         view: ArcSwap::new(view),
         writer: Mutex::new(writer),
-        busy: AtomicBool::new(false),
         taken_over: AtomicU64::new(0),
         written: AtomicU64::new(0),
     }))

@@ -12,6 +12,7 @@ use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
 use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
+use crate::btree::{self, meta::META_MAGIC};
 use crate::catalog::{self, Catalog};
 use crate::error::{Damage, Error};
 use crate::lsm::manifest::{self as lsm_manifest, LSM_MANIFEST_MAGIC};
@@ -75,6 +76,9 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
     if first.starts_with(&values::MAGIC) {
         let line = values::describe(path, &*file)?;
         return write(path, out, |out| out.write_str(&line));
+    }
+    if first.starts_with(&META_MAGIC) {
+        return btree::dump::dump(fs, path, out);
     }
     match ondisk_log::dump::kind(&first) {
         Some("anchor") => Ok(ondisk_log::dump::anchor(&first, path, out)?),

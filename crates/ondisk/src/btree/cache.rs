@@ -112,7 +112,8 @@ impl PageCache {
     }
 
     /// The bytes that are kept, and what they cost.
-    pub(crate) fn used(&self) -> u64 {
+    #[cfg(test)]
+    fn used(&self) -> u64 {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).used
     }
 }

@@ -53,16 +53,6 @@ impl Items {
         self.items.is_empty()
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self {
-            bytes: std::mem::take(&mut self.bytes),
-            items: std::mem::take(&mut self.items),
-            ..Self::new(self.level)
-        };
-        self.bytes.clear();
-        self.items.clear();
-    }
-
     pub(crate) fn key(&self, index: usize) -> &[u8] {
         let item = &self.items[index];
         &self.bytes[item.at..item.at + item.key]

@@ -98,9 +98,11 @@ pub(crate) struct BlobRef {
 }
 
 pub(crate) const HEADER: usize = size_of::<Header>();
+/// The same as a field holds it.
+const HEADER_U32: u32 = 32;
 pub(crate) const SLOT: usize = size_of::<Slot>();
 pub(crate) const PAGE_REF: usize = size_of::<PageRef>();
-const _: () = assert!(HEADER == 32 && std::mem::offset_of!(Header, end) == 24);
+const _: () = assert!(HEADER == 32 && HEADER_U32 == 32 && std::mem::offset_of!(Header, end) == 24);
 const _: () = assert!(SLOT == 8 && PAGE_REF == 8 && size_of::<BlobRef>() == 12);
 
 /// The tag of a value that stands in the leaf.
@@ -521,7 +523,7 @@ pub(crate) fn make_blob(
         level: NO_LEVEL,
         count: U16::ZERO,
         span: U32::new(span),
-        end: U32::new(HEADER as u32),
+        end: U32::new(HEADER_U32),
         // Values and free lists are limited far below 4 GiB.
         tail: U32::new(u32::try_from(content.len()).unwrap_or(u32::MAX)),
     };

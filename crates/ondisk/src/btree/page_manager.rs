@@ -9,9 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ondisk_fs::{
-    Access, File, FileSystem, create_dir_durable, replace_atomic, sync_parent, temp_path,
-};
+use ondisk_fs::{Access, File, FileSystem, create_dir_durable, replace_atomic, temp_path};
 
 use crate::btree::meta::{META, Meta, Place, meta_bytes};
 use crate::btree::page::{Page, Shape};
@@ -156,12 +154,6 @@ impl PageManager {
         let written = self.file.write_all_at(&meta.encode(), offset);
         self.written += META as u64;
         written.map_err(Error::io(&self.path, "write a meta page"))
-    }
-
-    /// Makes the file's name durable.
-    pub(crate) fn sync_name(&self, fs: &dyn FileSystem) -> Result<(), Error> {
-        let synced = sync_parent(fs, &self.path);
-        synced.map_err(Error::io(&self.path, "sync the directory")).map(drop)
     }
 
     /// Lets go of the file. Pages that still wait were never needed.

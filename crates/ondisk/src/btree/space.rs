@@ -76,7 +76,8 @@ impl Space {
         self.end
     }
 
-    pub(crate) fn free_pages(&self) -> u64 {
+    #[cfg(test)]
+    fn free_pages(&self) -> u64 {
         self.free_pages
     }
 

@@ -20,8 +20,10 @@ use crate::options::{EngineKind, KeyspaceOptions, PageSize};
 use crate::young::Young;
 
 mod cuts;
+mod golden;
 mod model;
 mod rules;
+mod salvaged;
 mod speed;
 
 pub(super) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -1,1 +1,75 @@
-//! Tests of the module above.
+//! Pages are handed out once, and none is lost.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn pages(run: Run) -> std::ops::Range<u32> {
+    run.first..run.end()
+}
+
+proptest! {
+    /// Edits that take and free pages: each page behind the meta pages is in use or free.
+    #[test]
+    fn every_page_is_in_use_or_free(
+        edits in prop::collection::vec(
+            (prop::collection::vec(1_u32..20, 0..12), prop::collection::vec(any::<u16>(), 0..12)),
+            1..12,
+        ),
+        page_size in prop::sample::select(vec![1024_usize, 2048, 4096, 65536]),
+    ) {
+        let first = u32::try_from(8192 / page_size).unwrap_or(0).max(2);
+        let mut space = Space::new(page_size, first);
+        let mut used: Vec<Run> = Vec::new();
+        for (takes, frees) in edits {
+            let durable: BTreeSet<u32> = used.iter().copied().flat_map(pages).collect();
+            for span in takes {
+                let run = Run { first: space.take(span).unwrap(), len: span };
+                let unit = space.unit;
+                // No block of it holds a page that is durable.
+                let blocks = run.first / unit * unit..run.end().next_multiple_of(unit);
+                prop_assert!(blocks.clone().all(|page| !durable.contains(&page)), "{blocks:?}");
+                used.push(run);
+            }
+            for at in frees {
+                if !used.is_empty() {
+                    space.free(used.swap_remove(usize::from(at) % used.len()));
+                }
+            }
+            let freed = space.settle();
+            freed.into_iter().for_each(|run| space.release(run));
+            let mut all: Vec<u32> =
+                used.iter().copied().chain(space.free_runs()).flat_map(pages).collect();
+            all.sort_unstable();
+            prop_assert_eq!(all, (first..space.end()).collect::<Vec<_>>());
+            let free: u64 = space.free_runs().map(|run| u64::from(run.len)).sum();
+            prop_assert_eq!(free, space.free_pages());
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written(
+        runs in prop::collection::btree_map(2_u32..50, 1_u32..4, 0..12), cut in 0_usize..12,
+        zeros in 0_usize..20,
+    ) {
+        let runs = joined(runs.into_iter().map(|(first, len)| Run { first: first * 4, len }).collect());
+        let (free, held) = runs.split_at(cut.min(runs.len()));
+        let list = FreeList { free: free.to_vec(), held: held.to_vec() };
+        let mut bytes = list.encode();
+        bytes.resize(bytes.len() + zeros, 0);
+        prop_assert_eq!(FreeList::decode(&bytes, 2..300).unwrap(), list.clone());
+        if list.pages() > 0 {
+            prop_assert!(FreeList::decode(&bytes, 2..4).is_err());
+        }
+    }
+
+    #[test]
+    fn hostile_lists_are_harmless(bytes in prop::collection::vec(0_u8..4, 0..60)) {
+        if let Ok(list) = FreeList::decode(&bytes, 2..300) {
+            prop_assert!(list.pages() <= 600);
+        }
+    }
+}

@@ -130,7 +130,7 @@ fn run(ops: Vec<Op>, page_size: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn a_tree_is_a_map(

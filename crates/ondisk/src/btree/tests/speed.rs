@@ -1,1 +1,66 @@
-//! Figures.
+//! Figures, by hand: `cargo test --release -p ondisk --lib btree::tests::speed -- --ignored --nocapture`.
+#![expect(clippy::disallowed_methods, reason = "a measurement reads a clock")]
+
+use std::time::Instant;
+
+use super::*;
+
+const KEYS: u64 = 1_000_000;
+
+fn mix(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    n ^ (n >> 31)
+}
+
+fn key(n: u64) -> Vec<u8> {
+    mix(n).to_be_bytes().iter().chain(&n.to_be_bytes()).copied().collect()
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn a_million_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let mem = MemFs::new();
+    let site = Site {
+        fs: Arc::new(ondisk_fs::OsFs),
+        dir: dir.path().join("tree"),
+        caches: Arc::new(Caches::new(1 << 30)),
+        ..site(&mem, 4096, None)
+    };
+    let engine = open(site.clone()).unwrap();
+    let readers = Readers::default();
+    let begin = Instant::now();
+    for round in 0..10 {
+        let keys = round * KEYS / 10..(round + 1) * KEYS / 10;
+        let changes = keys.map(|n| (key(n), Some(vec![7; 100]))).collect();
+        checkpoint(&engine, &changes, round + 1, &readers).unwrap();
+    }
+    println!("load {:?}", begin.elapsed());
+    println!("{:?}", engine.stats());
+    drop(engine);
+    let begin = Instant::now();
+    let engine = open(site).unwrap();
+    println!("open {:?}", begin.elapsed());
+    let view = engine.view();
+    for name in ["cold", "warm", "warm"] {
+        let begin = Instant::now();
+        let mut sum = 0;
+        let mut walk =
+            Arc::clone(&view).walk(Bound::Unbounded, Bound::Unbounded, Direction::Forward);
+        while walk.advance().unwrap() {
+            sum += walk.key().len() + usize::from(walk.value().unwrap()[0]);
+        }
+        let each = begin.elapsed() / u32::try_from(KEYS).unwrap();
+        println!("{name} scan {each:?} a key ({sum})");
+    }
+    for name in ["hit", "hit", "miss"] {
+        let more = if name == "miss" { KEYS } else { 0 };
+        let keys: Vec<_> = (0..KEYS).map(|n| key(mix(n) % KEYS + more)).collect();
+        let begin = Instant::now();
+        let found = keys.iter().filter(|key| view.get(key).unwrap().is_some()).count();
+        let each = begin.elapsed() / u32::try_from(KEYS).unwrap();
+        println!("{name} {each:?} a key ({found})");
+    }
+    println!("{:?}", engine.stats());
+}
