@@ -21,6 +21,7 @@ use crate::young::Young;
 mod faults;
 mod power_cut;
 mod removal;
+mod threads;
 
 pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Puts and deletes of one commit.
