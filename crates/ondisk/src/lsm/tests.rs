@@ -1,5 +1,4 @@
 //! The engine alone, over a file system in memory, against a `BTreeMap`.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -24,6 +23,7 @@ mod removal;
 mod threads;
 
 pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 /// Puts and deletes of one commit.
 type Ops = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
@@ -157,7 +157,7 @@ pub(crate) fn walk(
     lower: Bound<&[u8]>,
     upper: Bound<&[u8]>,
     direction: Direction,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+) -> Result<Entries, Error> {
     let mut walk = Arc::clone(view).walk(lower, upper, direction);
     let mut found = Vec::new();
     while walk.advance()? {

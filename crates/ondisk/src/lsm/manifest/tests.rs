@@ -1,6 +1,5 @@
 //! Manifests come back as they were written, every flipped bit is noticed, and no manifest says
 //! what cannot be.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proptest::prelude::*;
 

@@ -1,5 +1,4 @@
 //! Whatever changes in a file of the keyspace is found, and named.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::ops::Bound;
 

@@ -1,5 +1,4 @@
 //! What is looked up in a level by halves is what is found by going through it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use ondisk_sim::MemFs;
 use proptest::prelude::*;

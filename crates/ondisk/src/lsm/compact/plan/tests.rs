@@ -1,6 +1,5 @@
 //! Plans keep the order of versions, whatever the levels are, and several can be carried out at
 //! once.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use ondisk_log::Lsn;
 use ondisk_sim::MemFs;
