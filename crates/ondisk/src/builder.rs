@@ -17,6 +17,7 @@ use crate::store::Settings;
 
 /// The bytes of young generation at which writers wait, unless chosen otherwise.
 const YOUNG_BUDGET: u64 = 64 << 20;
+const READ_BUDGET: usize = 4 << 20;
 /// The bytes of memory for what engines have read, unless chosen otherwise.
 const CACHE: u64 = 256 << 20;
 
@@ -40,6 +41,7 @@ pub struct Builder {
     background: Background,
     create: Create,
     young_budget: u64,
+    read_budget: usize,
     cache: u64,
     log: LogOptions,
     sabotage: Option<Sabotage>,
@@ -75,6 +77,7 @@ impl Builder {
             background: Background::default(),
             create: Create::default(),
             young_budget: YOUNG_BUDGET,
+            read_budget: READ_BUDGET,
             cache: CACHE,
             log: LogOptions::default(),
             sabotage: None,
@@ -117,6 +120,14 @@ impl Builder {
     #[must_use]
     pub fn young_budget(mut self, bytes: u64) -> Self {
         self.young_budget = bytes.max(1);
+        self
+    }
+
+    /// How many bytes a transaction keeps of the keys that it read, 4 MiB by default. Beyond that
+    /// it keeps them less exactly, and may meet conflicts with commits to their neighbours.
+    #[must_use]
+    pub fn read_budget(mut self, bytes: usize) -> Self {
+        self.read_budget = bytes;
         self
     }
 
@@ -177,7 +188,8 @@ impl Builder {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Db, Error> {
         let limits = Limits::new(self.log.commit_limit());
         let (young_budget, log_budget) = (self.young_budget, self.log.budget());
-        let (mode, sabotage) = (self.mode, self.sabotage);
+        let (mode, read_budget, sabotage) = (self.mode, self.read_budget, self.sabotage);
+        let settings = Settings { mode, limits, young_budget, read_budget, log_budget, sabotage };
         let opening = Opening {
             fs: self.fs,
             path: path.as_ref(),
@@ -185,7 +197,7 @@ impl Builder {
             store_id: self.store_id.unwrap_or_else(random_id),
             log: self.log,
             cache_bytes: self.cache,
-            settings: Settings { mode, limits, young_budget, log_budget, sabotage },
+            settings,
         };
         Db::start(opening, self.background)
     }

@@ -19,7 +19,7 @@ use crate::later::{Later, Waiting, mode_for};
 use crate::open::Opening;
 use crate::options::KeyspaceOptions;
 use crate::range::Range;
-use crate::snapshot::{At, Snapshot};
+use crate::snapshot::{At, Holder, Snapshot};
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::value::{Key, Value};
@@ -88,8 +88,15 @@ struct Handle {
 #[must_use = "until `wait` has returned, nothing is known of the commit"]
 pub struct Pending {
     store: Arc<Store>,
-    ticket: Ticket,
+    waits: Waits,
     mode: SyncMode,
+}
+
+#[derive(Debug)]
+enum Waits {
+    For(Ticket),
+    /// Nothing was written.
+    Not(Receipt),
 }
 
 impl Db {
@@ -197,7 +204,7 @@ impl Db {
     /// [`Error::Closed`].
     pub fn snapshot_at(&self, at: At) -> Result<Snapshot, Error> {
         self.store().check_open()?;
-        Ok(Snapshot::take(self.store(), at))
+        Ok(Snapshot::take(self.store(), at, Holder::Reader))
     }
 
     /// The value of a key; `None` when it has none. Sees every commit that was acknowledged
@@ -306,7 +313,7 @@ impl Db {
     pub fn begin_with(&self, batch: Batch, mode: SyncMode) -> Result<Pending, Error> {
         let store = Arc::clone(self.store());
         let ticket = store.begin(batch, mode)?;
-        Ok(Pending { store, ticket, mode })
+        Ok(Pending::new(store, ticket, mode))
     }
 
     /// As [`begin_with`](Self::begin_with), for asynchronous callers: the future resolves when the
@@ -338,16 +345,20 @@ impl Db {
     /// # Errors
     /// As [`begin`](Self::begin); a poisoned log is told by the future.
     pub fn commit_later(&self, batch: Batch, rung: Rung) -> Result<Later, Error> {
-        let pending = self.begin_with(batch, mode_for(rung))?;
+        Ok(self.later(self.begin_with(batch, mode_for(rung))?))
+    }
+
+    /// Has a commit's acknowledgement waited for.
+    pub(crate) fn later(&self, pending: Pending) -> Later {
         let mut waiting = self.handle.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_none() && self.handle.background == Background::Thread {
             // Where no thread is to be had, who polls waits.
             *waiting = Waiting::start(spawn_waiting).ok();
         }
-        Ok(match &*waiting {
+        match &*waiting {
             Some(waiting) if self.store().check_open().is_ok() => waiting.take(pending),
             _ => Later::own(pending),
-        })
+        }
     }
 
     /// The keys between two bounds with their values, in order from either end, as of the last
@@ -478,16 +489,32 @@ impl Db {
 }
 
 impl Pending {
-    /// The commit's place in the log.
+    pub(crate) fn new(store: Arc<Store>, ticket: Ticket, mode: SyncMode) -> Self {
+        Self { store, waits: Waits::For(ticket), mode }
+    }
+
+    /// Of a transaction that wrote nothing.
+    pub(crate) fn done(store: Arc<Store>, receipt: Receipt, mode: SyncMode) -> Self {
+        Self { store, waits: Waits::Not(receipt), mode }
+    }
+
+    /// The commit's place in the log; of a transaction that wrote nothing, that of the commit
+    /// that its reads are of.
     #[must_use]
     pub fn lsn(&self) -> Lsn {
-        self.ticket.lsn()
+        match &self.waits {
+            Waits::For(ticket) => ticket.lsn(),
+            Waits::Not(receipt) => receipt.lsn,
+        }
     }
 
     /// Whether the outcome stands already, so that [`wait`](Self::wait) does not block.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ticket.is_done()
+        match &self.waits {
+            Waits::For(ticket) => ticket.is_done(),
+            Waits::Not(_) => true,
+        }
     }
 
     /// Waits until the commit is acknowledged. On return it is visible, and on the rung that the
@@ -497,7 +524,10 @@ impl Pending {
     /// [`Error::Log`] when the log is poisoned: the commit may or may not be there after the next
     /// open.
     pub fn wait(self) -> Result<Receipt, Error> {
-        self.store.acknowledge(self.ticket, self.mode)
+        match self.waits {
+            Waits::For(ticket) => self.store.acknowledge(ticket, self.mode),
+            Waits::Not(receipt) => Ok(receipt),
+        }
     }
 }
 

@@ -144,8 +144,8 @@ pub enum Error {
         /// What was asked for.
         asked: Box<KeyspaceOptions>,
     },
-    /// A batch names a keyspace of another store.
-    #[error("the batch names a keyspace of another store; use the handles of this one")]
+    /// A batch or a transaction names a keyspace of another store.
+    #[error("a keyspace of another store is named; use the handles of this one")]
     ForeignKeyspace,
     /// All numbers of keyspaces were used.
     #[error("the store has had as many keyspaces as there are numbers for them")]
@@ -155,6 +155,31 @@ pub enum Error {
     PageSize {
         /// What was asked for.
         found: u32,
+    },
+    /// Another commit wrote what the transaction had read. Nothing was written; run it again.
+    #[error(
+        "the key `{}` of the keyspace `{}` was written by commit {lsn} after the transaction had \
+         read it; run the transaction again", key.escape_ascii(), keyspace.escape_default()
+    )]
+    Conflict {
+        /// The name of the keyspace.
+        keyspace: String,
+        /// The key.
+        key: Vec<u8>,
+        /// A commit that wrote it meanwhile.
+        lsn: Lsn,
+    },
+    /// Too much was committed since the transaction began: what its reads are to be compared with
+    /// is no longer kept. Nothing was written; run it again.
+    #[error(
+        "the transaction reads as of LSN {lsn}, and what was committed is kept from above LSN \
+         {kept} on; run the transaction again, and end it sooner"
+    )]
+    TooOld {
+        /// The commit that its reads are of.
+        lsn: Lsn,
+        /// Commits above this one are kept.
+        kept: Lsn,
     },
     /// The store was closed, by this handle or by a clone of it.
     #[error("the store is closed; open it again")]
@@ -285,6 +310,13 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// Whether a transaction met others: nothing was written, and it may succeed when it is run
+    /// again.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::TooOld { .. })
     }
 
     /// Whether this is damage: bytes that are not what was written, in the log or elsewhere.

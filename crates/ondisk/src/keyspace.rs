@@ -6,7 +6,7 @@
 
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,7 @@ use ondisk_log::{Lsn, SyncMode};
 use crate::commit::Commit;
 use crate::engine::{Engine, View};
 use crate::error::{Damage, Error};
+use crate::keyspace::past::Past;
 use crate::options::KeyspaceOptions;
 use crate::range::Range;
 use crate::value::Value;
@@ -22,6 +23,7 @@ use crate::values::{Reference, ValueFiles};
 use crate::young::{Found, Young};
 
 pub(crate) mod handle;
+pub(crate) mod past;
 
 /// The keyspace that every store has.
 pub(crate) const DEFAULT_KEYSPACE: u32 = 0;
@@ -42,6 +44,7 @@ pub(crate) struct Space {
     generations: ArcSwap<Generations>,
     /// Held while the generations change; readers take no lock.
     changing: Mutex<()>,
+    pub(crate) past: Past,
     dropped: AtomicBool,
 }
 
@@ -87,6 +90,7 @@ impl Space {
             values,
             generations: ArcSwap::from_pointee(generations),
             changing: Mutex::new(()),
+            past: Past::default(),
             dropped: AtomicBool::new(false),
         }
     }
@@ -170,20 +174,24 @@ impl Space {
         frozen
     }
 
-    /// Takes the engine's newest view, and lets go of the frozen map if the view holds all of it.
-    /// Answers how many bytes of young map that were.
-    pub(crate) fn refresh(&self) -> u64 {
+    /// Takes the engine's newest view, and lets go of the frozen map if the view holds all of it:
+    /// it belongs to the past from then on, with its bytes. Answers how many they are.
+    pub(crate) fn refresh(&self, past_bytes: &AtomicU64) -> u64 {
         let changing = self.changing();
         let now = self.generations.load();
         let old = self.engine.view();
-        let frozen = now.frozen.clone().filter(|it| old.through() < it.through);
-        let weight = |frozen: &Option<Frozen>| frozen.as_ref().map_or(0, |it| it.young.weight());
-        let freed = weight(&now.frozen) - weight(&frozen);
+        let (done, frozen) = match &now.frozen {
+            Some(it) if it.through <= old.through() => (Some(it.clone()), None),
+            other => (None, other.clone()),
+        };
+        let freed = done.as_ref().map_or(0, |it| it.young.weight());
+        // Before it is gone from here: who looks here first, and then there, misses nothing.
+        done.into_iter().for_each(|done| self.past.push(done, past_bytes));
         let values = Arc::clone(&now.values);
         let next = Generations { active: Arc::clone(&now.active), frozen, old, values };
         let before = self.generations.swap(Arc::new(next));
         drop(changing);
-        drop(before); // a large map is not freed under the lock
+        drop(before); // a view may have files to close
         freed
     }
 

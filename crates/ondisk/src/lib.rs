@@ -23,9 +23,10 @@
 //! ```
 //!
 //! The rooms: `db` (the front door), `builder`, `batch` and `commit` (the bytes of a commit),
-//! `store` (the path of a commit, budgets), `young` (the young map), `keyspace` (how a read goes),
-//! `bitcask` (the engine), `checkpoint` (the step machine), `place` and `open` (finding, making,
-//! recovering), `reader`, `check`, `dump`, `alarm` and `worker` (the one thread, the one clock).
+//! `store` (the path of a commit, budgets), `transaction` (reads compared before a commit),
+//! `young` (the young map), `keyspace` (how a read goes), `bitcask` (the engine), `checkpoint` (the
+//! step machine), `place` and `open` (finding, making, recovering), `reader`, `check`, `dump`,
+//! `alarm` and `worker` (the one thread, the one clock).
 //!
 //! Knows nothing of sockets and of the simulation: storage is an
 //! [`Arc<dyn FileSystem>`](FileSystem), and the store cannot tell which it was given.
@@ -66,6 +67,7 @@ mod salvage;
 mod snapshot;
 mod stats;
 mod store;
+mod transaction;
 mod value;
 mod values;
 mod worker;
@@ -93,4 +95,6 @@ pub use range::Range;
 pub use reader::Reader;
 pub use snapshot::{At, Snapshot};
 pub use stats::{KeyspaceStats, Stats};
+pub use transaction::Transaction;
+pub use transaction::range::TransactionRange;
 pub use value::{Key, Value};

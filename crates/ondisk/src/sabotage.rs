@@ -6,6 +6,7 @@
 pub use crate::bitcask::sabotage::BitcaskRule;
 pub use crate::btree::sabotage::BtreeRule;
 pub use crate::lsm::sabotage::LsmRule;
+pub use crate::transaction::sabotage::TransactionRule;
 
 /// A rule of the store that is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,8 @@ pub enum Sabotage {
     ManifestNotRenewed,
     /// The store's first catalog is not synced before the store exists.
     FirstCatalogNotSynced,
+    /// A rule of transactions.
+    Transaction(TransactionRule),
     /// A rule of the engine bitcask.
     Bitcask(BitcaskRule),
     /// A rule of the engine lsm.

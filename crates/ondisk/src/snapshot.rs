@@ -47,68 +47,114 @@ pub enum At {
 /// ```
 #[derive(Debug)]
 pub struct Snapshot {
-    store: Arc<Store>,
     lsn: Lsn,
     spaces: Vec<(Arc<Space>, Arc<Generations>)>,
-    _pin: Pin,
+    pin: Pin,
+}
+
+/// Who keeps a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Somebody who reads.
+    Reader,
+    /// A transaction, which will ask what was committed since.
+    Transaction,
+}
+
+/// The snapshots of a store that somebody keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshots {
+    open: Mutex<Open>,
+}
+
+/// By number, as they came.
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    readers: BTreeMap<u64, Lsn>,
+    transactions: BTreeMap<u64, Lsn>,
+}
+
+impl Open {
+    fn of(&mut self, holder: Holder) -> &mut BTreeMap<u64, Lsn> {
+        match holder {
+            Holder::Reader => &mut self.readers,
+            Holder::Transaction => &mut self.transactions,
+        }
+    }
+}
+
+impl Snapshots {
+    fn enter(&self, holder: Holder, lsn: Lsn) -> u64 {
+        let mut open = self.lock();
+        open.next += 1;
+        let number = open.next;
+        open.of(holder).insert(number, lsn);
+        number
+    }
+
+    fn leave(&self, holder: Holder, number: u64) {
+        self.lock().of(holder).remove(&number);
+    }
+
+    /// The commit that the oldest snapshot is of.
+    pub(crate) fn oldest(&self) -> Option<Lsn> {
+        let open = self.lock();
+        open.readers.values().chain(open.transactions.values()).min().copied()
+    }
+
+    /// The commit that the oldest snapshot of a transaction is of: it may still ask what was
+    /// committed since.
+    pub(crate) fn oldest_transaction(&self) -> Option<Lsn> {
+        self.lock().transactions.values().min().copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Says, while it is held, that somebody reads as of a commit.
 #[derive(Debug)]
 pub(crate) struct Pin {
     store: Arc<Store>,
+    holder: Holder,
     number: u64,
 }
 
 impl Pin {
-    pub(crate) fn new(store: &Arc<Store>, lsn: Lsn) -> Self {
-        Self { store: Arc::clone(store), number: store.snapshots.enter(lsn) }
+    pub(crate) fn new(store: &Arc<Store>, holder: Holder, lsn: Lsn) -> Self {
+        let number = store.snapshots.enter(holder, lsn);
+        Self { store: Arc::clone(store), holder, number }
     }
 }
 
-/// The snapshots of a store that somebody keeps.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshots {
-    open: Mutex<(u64, BTreeMap<u64, Lsn>)>,
-}
-
-impl Snapshots {
-    fn enter(&self, lsn: Lsn) -> u64 {
-        let (next, open) = &mut *self.lock();
-        *next += 1;
-        open.insert(*next, lsn);
-        *next
-    }
-
-    fn leave(&self, number: u64) {
-        self.lock().1.remove(&number);
-    }
-
-    /// The commit that the oldest snapshot is of.
-    pub(crate) fn oldest(&self) -> Option<Lsn> {
-        self.lock().1.values().min().copied()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Lsn>)> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.store.snapshots.leave(self.holder, self.number);
+        if self.holder == Holder::Transaction {
+            self.store.trim_past();
+        }
     }
 }
 
 impl Snapshot {
-    pub(crate) fn take(store: &Arc<Store>, at: At) -> Self {
+    pub(crate) fn take(store: &Arc<Store>, at: At, holder: Holder) -> Self {
         loop {
             let lsn = match at {
                 At::Acknowledged => store.visible(),
-                At::Durable => store.log.durable(),
+                // A group is durable a moment before all its commits are in the young maps.
+                At::Durable => store.log.durable().min(store.visible()),
             };
-            let pin = Pin::new(store, lsn);
+            // Before the generations: what they give up from here on is kept for a transaction.
+            let pin = Pin::new(store, holder, lsn);
             // After the commit: whatever is at or below it is in these generations.
             let spaces = store.keyspaces.now();
             let spaces = spaces.iter().map(|space| (Arc::clone(space), space.generations()));
             let spaces: Vec<_> = spaces.collect();
             // A checkpoint may have been installed in between: then once more.
             if spaces.iter().all(|(_, generations)| generations.old.through() <= lsn) {
-                return Self { store: Arc::clone(store), lsn, spaces, _pin: pin };
+                return Self { lsn, spaces, pin };
             }
         }
     }
@@ -169,14 +215,20 @@ impl Snapshot {
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.store
+        &self.pin.store
     }
 
     pub(crate) fn of(&self, keyspace: &Keyspace) -> Result<&Arc<Generations>, Error> {
-        if keyspace.store_id() != self.store.log.store_id() {
+        if keyspace.store_id() != self.store().log.store_id() {
             return Err(Error::ForeignKeyspace);
         }
         self.find(keyspace.id()).map_err(|_| Error::NoKeyspace { name: keyspace.name().to_owned() })
+    }
+
+    /// A keyspace by its number, if the snapshot sees it.
+    pub(crate) fn space(&self, id: u32) -> Option<&Arc<Space>> {
+        let place = self.spaces.binary_search_by_key(&id, |(space, _)| space.id).ok()?;
+        Some(&self.spaces[place].0)
     }
 
     pub(crate) fn find(&self, id: u32) -> Result<&Arc<Generations>, Error> {
@@ -185,12 +237,6 @@ impl Snapshot {
             Ok(place) => Ok(&self.spaces[place].1),
             Err(_) => Err(Error::NoKeyspace { name: format!("number {id}") }),
         }
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        self.store.snapshots.leave(self.number);
     }
 }
 

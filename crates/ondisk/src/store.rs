@@ -29,7 +29,7 @@ use crate::range::Range;
 use crate::reclaim::Reclaimer;
 use crate::reserve::Reserve;
 use crate::sabotage::Sabotage;
-use crate::snapshot::{Pin, Snapshots};
+use crate::snapshot::{Holder, Pin, Snapshots};
 use crate::values::{Horizon, Written};
 
 /// After so many bytes of commits the size of the log is looked at again.
@@ -85,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Bytes of young generation above which writers wait.
     pub(crate) young_budget: u64,
+    /// Bytes that a transaction keeps of what it read; beyond, it is kept less exactly.
+    pub(crate) read_budget: usize,
     /// Bytes of log above which writers wait.
     pub(crate) log_budget: u64,
     pub(crate) sabotage: Option<Sabotage>,
@@ -101,6 +103,8 @@ pub(crate) struct Counters {
     since: AtomicU64,
     /// Bytes of the young maps of all keyspaces.
     young_bytes: AtomicU64,
+    /// Bytes of young maps that engines have taken over, kept for transactions.
+    pub(crate) past_bytes: AtomicU64,
     /// Bytes of reclaiming that writers owe.
     owed: AtomicU64,
     pub(crate) failure: Mutex<Option<String>>,
@@ -164,16 +168,39 @@ impl Store {
     /// Gives a commit its place. It is visible when it is acknowledged, and that is when
     /// [`acknowledge`](Self::acknowledge) has returned.
     pub(crate) fn begin(&self, batch: Batch, mode: SyncMode) -> Result<Ticket, Error> {
+        self.begin_by(batch, |commit, touched| self.join_now(commit, touched, mode))
+    }
+
+    /// As [`begin`](Self::begin), if `check` has nothing against it. Between the check and the
+    /// LSN no other commit gets one, and every commit that has one stands in the young maps.
+    pub(crate) fn begin_checked(
+        &self,
+        batch: Batch,
+        mode: SyncMode,
+        check: impl Fn() -> Result<(), Error>,
+    ) -> Result<Ticket, Error> {
+        self.begin_by(batch, |commit, touched| {
+            let _alone = self.freezing.write().unwrap_or_else(PoisonError::into_inner);
+            check()?;
+            self.join(commit, touched, mode)
+        })
+    }
+
+    fn begin_by(
+        &self,
+        batch: Batch,
+        join: impl Fn(&Commit, &[u32]) -> Result<Ticket, Error>,
+    ) -> Result<Ticket, Error> {
         self.check_open()?;
         let Prepared { commit, touched, written } = self.prepare(batch)?;
         let cost = commit.payload().len() as u64 + LEAST_COST;
         let purpose = purpose(&commit);
         self.make_room(&touched, cost, purpose)?;
-        let joined = match self.join_now(&commit, &touched, mode) {
+        let joined = match join(&commit, &touched) {
             // A delete is what gives space back, and so is what lets the log go.
             Err(error) if error.is_full() && purpose == Purpose::Shrink => {
                 self.make_space();
-                self.join_now(&commit, &touched, mode)
+                join(&commit, &touched)
             }
             joined => joined,
         };
@@ -243,7 +270,7 @@ impl Store {
         bounds: impl RangeBounds<&'k [u8]>,
     ) -> Range {
         // Before the look at what there is: then nothing that the walk may come to goes.
-        let pin = space.values.are_there().then(|| Pin::new(self, self.visible()));
+        let pin = space.values.are_there().then(|| Pin::new(self, Holder::Reader, self.visible()));
         let visible = self.visible();
         crate::snapshot::range(&space.generations(), bounds, visible).pinned(pin)
     }
@@ -451,8 +478,9 @@ impl Store {
 
     /// Readers of a keyspace see its engine's newest view from here on.
     pub(crate) fn refresh(&self, space: &Space) {
-        let freed = space.refresh();
+        let freed = space.refresh(&self.counters.past_bytes);
         self.counters.young_bytes.fetch_sub(freed, Ordering::Relaxed);
+        self.trim_past_of(space);
     }
 
     /// What engines are told of the log: how far it is durable.

@@ -77,7 +77,7 @@ pub(crate) struct Reference {
 
 const HEAD: usize = size_of::<Head>();
 const _: () = assert!(HEAD == 64 && std::mem::offset_of!(Head, number) == 40);
-const REFERENCE: usize = size_of::<Reference>();
+pub(crate) const REFERENCE: usize = size_of::<Reference>();
 const _: () = assert!(REFERENCE == 48 && std::mem::offset_of!(Reference, value_crc) == 32);
 const REFERENCE_MAGIC: [u8; 16] = *b"\xD1ondisk.value\0\0\0";
 

@@ -25,6 +25,8 @@ pub(crate) struct Young {
     weight: AtomicU64,
     /// The lowest LSN that was inserted; 0 before the first.
     first: AtomicU64,
+    /// The highest.
+    last: AtomicU64,
 }
 
 /// What the young map says of a key. That it says nothing is an `Option` around this.
@@ -67,6 +69,7 @@ impl Young {
     }
 
     fn note(&self, lsn: Lsn) {
+        self.last.fetch_max(lsn.0, Relaxed);
         // Most commits come in order, and find a lower one here.
         let mut first = self.first.load(Relaxed);
         while first == 0 || lsn.0 < first {
@@ -81,6 +84,42 @@ impl Young {
     /// its LSN may not be here yet.
     pub(crate) fn first_lsn(&self) -> Option<Lsn> {
         Some(Lsn(self.first.load(Relaxed))).filter(|lsn| lsn.0 > 0)
+    }
+
+    /// The highest LSN of its commits; 0 without any. While commits are not held off, one that has
+    /// its LSN may not be here yet.
+    pub(crate) fn last_lsn(&self) -> Lsn {
+        Lsn(self.last.load(Relaxed))
+    }
+
+    /// The newest commit at or below `through` that wrote a key.
+    pub(crate) fn written(&self, key: &[u8], through: Lsn) -> Option<Lsn> {
+        let probe = Probe::new(key, through);
+        let entry = self.map.lower_bound(Bound::Included(&probe as &dyn Place))?;
+        (entry.key().bytes() == key).then(|| entry.key().lsn)
+    }
+
+    /// The first key between two bounds that a commit wrote which is above one LSN and at or below
+    /// another, and such a commit.
+    pub(crate) fn written_within(
+        &self,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        above: Lsn,
+        through: Lsn,
+    ) -> Option<(Bytes, Lsn)> {
+        let mut at = self.first(lower);
+        while let Some(entry) = at {
+            let version = entry.key();
+            if !within(version.bytes(), upper) {
+                return None;
+            }
+            if version.lsn > above && version.lsn <= through {
+                return Some((version.key.slice(&version.payload), version.lsn));
+            }
+            at = entry.next();
+        }
+        None
     }
 
     /// Whether it holds no version.
@@ -223,9 +262,8 @@ impl Loading {
         // Stable: of two operations of one commit on one key the later one must come later.
         self.versions.sort_by(|(a, _), (b, _)| a.cmp(b));
         let young = Young { weight: AtomicU64::new(self.weight), ..Young::default() };
-        self.versions.iter().map(|(version, _)| version.lsn).min().into_iter().for_each(|lsn| {
-            young.note(lsn);
-        });
+        let lsns = || self.versions.iter().map(|(version, _)| version.lsn);
+        lsns().min().into_iter().chain(lsns().max()).for_each(|lsn| young.note(lsn));
         for (version, value) in self.versions {
             young.map.insert(version, value);
         }

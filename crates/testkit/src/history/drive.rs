@@ -49,7 +49,7 @@ pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// An open transaction.
 pub trait Session<'s>: Sized {
-    /// The last commit that it sees, if it says so.
+    /// The last commit that it sees, if it says so and has read anything.
     fn snapshot(&self) -> Option<u64>;
 
     /// The values of some keys, as one call.
@@ -154,13 +154,14 @@ impl<'s, 'p, S: Session<'s>> Runner<'s, 'p, S> {
             Stage::Before => {
                 self.transaction = Transaction::begin(clock.now());
                 let session = subject.begin()?;
-                self.transaction.snapshot = session.snapshot();
                 self.stage = Stage::Open(session);
             }
             Stage::Open(mut session) => match self.program.steps.get(self.next) {
                 Some(step) => {
                     self.next += 1;
-                    match self.step(&mut session, step, clock) {
+                    let done = self.step(&mut session, step, clock);
+                    self.transaction.snapshot = session.snapshot();
+                    match done {
                         Ok(()) => self.stage = Stage::Open(session),
                         Err(refusal) => self.refused(refusal, clock)?,
                     }
@@ -294,6 +295,10 @@ pub fn by_turns<S: Subject>(subject: &S, plan: &Plan) -> Result<History, String>
     Ok(History { transactions })
 }
 
+fn index_of(seed: u64) -> usize {
+    usize::try_from(seed % 1024).unwrap_or(0)
+}
+
 /// Runs a plan's programs on threads, which take the next one as they come. Who meets whom is the
 /// machine's to say.
 ///
@@ -313,8 +318,9 @@ pub fn on_threads<S: Subject + Sync>(
             let mut runner = Runner::new(id, program);
             runner.turn(subject, &clock, Late::AtOnce)?;
             while runner.is_open() {
-                // Two cores: others get their turn between steps too.
-                if (plan.seed >> (runner.next % 64)) & 1 == 0 {
+                // Few cores: now and then others get their turn between steps too. Not often: on a
+                // machine that has other work it takes long to get it back.
+                if (id + runner.next + index_of(plan.seed)).is_multiple_of(16) {
                     std::thread::yield_now();
                 }
                 runner.turn(subject, &clock, Late::AtOnce)?;
