@@ -30,6 +30,8 @@ pub(crate) const OURS: &str = "ondisk-";
 /// All that were built in, ours first.
 pub(crate) const PEERS: &[Peer] = &[
     Peer { name: "ondisk-bitcask", open: ondisk::bitcask },
+    Peer { name: "ondisk-lsm", open: ondisk::lsm },
+    Peer { name: "ondisk-btree", open: ondisk::btree },
     Peer { name: "redb", open: redb::open },
     Peer { name: "fjall", open: fjall::open },
     Peer { name: "lmdb", open: lmdb::open },

@@ -171,13 +171,15 @@ fn disk_size(path: &Path) -> Result<f64> {
 /// second.
 fn rate_of(time: Duration, between: u64, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let (clock, mut count) = (Instant::now(), 0);
-    while clock.elapsed() < time {
+    loop {
         for _ in 0..between {
             work()?;
         }
         count += between;
+        if clock.elapsed() >= time {
+            return Ok(count as f64 / clock.elapsed().as_secs_f64());
+        }
     }
-    Ok(count as f64 / clock.elapsed().as_secs_f64())
 }
 
 fn scan_all(reader: &dyn Reader, plan: &Plan) -> Result<f64> {
@@ -255,7 +257,8 @@ fn commits(store: &dyn Store, plan: &Plan, threads: u64) -> Result<(f64, f64)> {
     let work = |thread: u64| -> Result<()> {
         let mut random = Random::new(plan.seed ^ (thread << 8) ^ threads);
         let mut times = Vec::new();
-        while clock.elapsed() < plan.time {
+        // One at least, however late the thread began.
+        while times.is_empty() || clock.elapsed() < plan.time {
             let number = random.below(plan.records.count);
             let (key, value) =
                 (plan.records.key(number), plan.records.value(number, times.len() as u64));

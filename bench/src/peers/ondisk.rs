@@ -1,33 +1,50 @@
-//! ondisk, with the defaults of its builder.
+//! ondisk: a keyspace of an engine, in a store with the defaults of its builder.
 
 use std::ops::Bound;
 use std::path::Path;
 
-use ondisk::{Batch, Db, SyncMode};
+use ondisk::{Batch, Db, EngineKind, Keyspace, KeyspaceOptions, Step, SyncMode};
 
 use super::Cache;
 use crate::store::{Ack, Entry, Reader, Result, Seen, Store, sum};
 
-struct Ondisk(Db);
+struct Ondisk {
+    db: Db,
+    records: Keyspace,
+}
 
-/// The engine bitcask. It has no cache of its own: its keys are in memory, its values in the
-/// system's page cache.
-pub(super) fn bitcask(path: &Path, _cache: Cache) -> Result<Box<dyn Store>> {
-    Ok(Box::new(Ondisk(Db::open(path.join("db"))?)))
+pub(super) fn bitcask(path: &Path, cache: Cache) -> Result<Box<dyn Store>> {
+    open(path, cache, EngineKind::Bitcask)
+}
+
+pub(super) fn lsm(path: &Path, cache: Cache) -> Result<Box<dyn Store>> {
+    open(path, cache, EngineKind::Lsm)
+}
+
+pub(super) fn btree(path: &Path, cache: Cache) -> Result<Box<dyn Store>> {
+    open(path, cache, EngineKind::Btree)
+}
+
+fn open(path: &Path, cache: Cache, engine: EngineKind) -> Result<Box<dyn Store>> {
+    let db = Db::builder().cache(cache.0).open(path.join("db"))?;
+    let records = db.keyspace("records", KeyspaceOptions::new(engine))?;
+    Ok(Box::new(Ondisk { db, records }))
 }
 
 impl Store for Ondisk {
     fn load(&self, batches: &mut dyn Iterator<Item = Vec<Entry>>) -> Result<()> {
         for entries in batches {
-            let put = |batch: Batch, (key, value): &Entry| batch.put(key, value);
-            self.0.batch_with(entries.iter().fold(Batch::new(), put), SyncMode::None)?;
+            let put = |batch: Batch, (key, value): &Entry| batch.put_in(&self.records, key, value);
+            self.db.batch_with(entries.iter().fold(Batch::new(), put), SyncMode::None)?;
         }
-        self.0.sync()?;
+        self.db.sync()?;
         Ok(())
     }
 
     fn settle(&self) -> Result<()> {
-        Ok(self.0.checkpoint()?)
+        self.db.checkpoint()?;
+        while self.db.step()? == Step::Working {}
+        Ok(())
     }
 
     fn read(&self, work: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()> {
@@ -39,23 +56,23 @@ impl Store for Ondisk {
             Ack::Cached => SyncMode::None,
             Ack::Durable => SyncMode::Sync,
         };
-        self.0.put_with(key, value, mode)?;
+        self.records.put_with(key, value, mode)?;
         Ok(())
     }
 
     fn close(self: Box<Self>) -> Result<()> {
-        Ok(self.0.close()?)
+        Ok(self.db.close()?)
     }
 }
 
 impl Reader for Ondisk {
     fn get(&self, key: &[u8]) -> Result<Option<u64>> {
-        Ok(self.0.get(key)?.map(|value| sum(&value)))
+        Ok(self.records.get(key)?.map(|value| sum(&value)))
     }
 
     fn scan(&self, from: &[u8], most: u64) -> Result<Seen> {
         let mut seen = Seen::default();
-        for entry in self.0.range((Bound::Included(from), Bound::Unbounded))? {
+        for entry in self.records.range((Bound::Included(from), Bound::Unbounded))? {
             let (key, value) = entry?;
             seen.see(&key, &value);
             if seen.entries == most {
