@@ -28,7 +28,7 @@ pub struct Batch {
     /// Some value looks like what stands in place of a large one.
     pub(crate) lookalike: bool,
     /// The keyspaces that it touches, in the order in which they came.
-    pub(crate) touched: Vec<u32>,
+    pub(crate) touched: Touched,
     /// The store that their handles belong to; `None` where the default keyspace alone is meant.
     pub(crate) store: Option<StoreId>,
     /// Handles of more than one store were given.
@@ -45,7 +45,7 @@ impl Batch {
     /// A batch with room for so many bytes of keys and values (and 16 more for each operation).
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        let (ops, touched) = (CommitWriter::with_capacity(bytes), Vec::new());
+        let (ops, touched) = (CommitWriter::with_capacity(bytes), Touched::default());
         Self {
             ops,
             longest_key: 0,
@@ -125,9 +125,7 @@ impl Batch {
             self.longest_value = self.longest_value.max(value.len());
             self.lookalike |= Reference::of(value).is_some();
         }
-        if self.touched.last() != Some(&keyspace) && !self.touched.contains(&keyspace) {
-            self.touched.push(keyspace);
-        }
+        self.touched.insert(keyspace);
         self.ops.push(keyspace, key, value);
     }
 
@@ -135,6 +133,32 @@ impl Batch {
         let store = keyspace.store_id();
         self.mixed |= self.store.is_some_and(|it| it != store);
         self.store = Some(store);
+    }
+}
+
+/// The keyspaces that a commit touches, each once, in the order in which they came. One alone, the
+/// usual case, takes no allocation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Touched {
+    first: Option<u32>,
+    more: Vec<u32>,
+}
+
+impl Touched {
+    pub(crate) fn one(keyspace: u32) -> Self {
+        Self { first: Some(keyspace), more: Vec::new() }
+    }
+
+    pub(crate) fn insert(&mut self, keyspace: u32) {
+        match self.first {
+            None => self.first = Some(keyspace),
+            Some(first) if first == keyspace || self.more.contains(&keyspace) => {}
+            Some(_) => self.more.push(keyspace),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + Clone + '_ {
+        self.first.into_iter().chain(self.more.iter().copied())
     }
 }
 

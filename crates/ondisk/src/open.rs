@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use ondisk_fs::{FileSystem, LockError, LockMode, create_dir_durable};
 use ondisk_log::{Flow, Log, LogOptions, Lsn, Recovered, StoreId};
 
+use crate::batch::Touched;
 use crate::builder::Create;
 use crate::cache::Caches;
 use crate::catalog::{CATALOG, Catalog, Listed};
@@ -376,7 +377,7 @@ impl Replayed {
         let touched = touched(&commit);
         for (id, loading, through) in &mut self.young {
             // Of a keyspace that was dropped nothing is left to be read into.
-            if lsn > *through && touched.contains(id) {
+            if lsn > *through && touched.iter().any(|it| it == *id) {
                 loading.push(lsn, &commit, *id);
             }
             weight += loading.weight();
@@ -388,13 +389,9 @@ impl Replayed {
 }
 
 /// The keyspaces that a commit touches.
-fn touched(commit: &Commit) -> Vec<u32> {
-    let mut touched = Vec::new();
-    for op in commit.ops() {
-        if touched.last() != Some(&op.keyspace) && !touched.contains(&op.keyspace) {
-            touched.push(op.keyspace);
-        }
-    }
+fn touched(commit: &Commit) -> Touched {
+    let mut touched = Touched::default();
+    commit.ops().for_each(|op| touched.insert(op.keyspace));
     touched
 }
 

@@ -14,34 +14,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use ondisk_fs::Held;
-use ondisk_log::{Log, Lsn, Receipt, Step, SyncMode, Ticket};
+use ondisk_log::{Log, Lsn, Step, SyncMode};
 
 use crate::alarm::Alarm;
-use crate::batch::Batch;
 use crate::checkpoint::{Checkpointer, STEP_BYTES};
-use crate::commit::{Commit, CommitWriter};
 use crate::engine::{Pins, Reclaim};
 use crate::error::Error;
 use crate::keyspace::{Frozen, Space};
-use crate::keyspaces::{Keyspaces, Spaces};
+use crate::keyspaces::Keyspaces;
 use crate::limits::Limits;
 use crate::range::Range;
 use crate::reclaim::Reclaimer;
 use crate::reserve::Reserve;
 use crate::sabotage::Sabotage;
 use crate::snapshot::{Holder, Pin, Snapshots};
-use crate::values::{Horizon, Written};
+use crate::values::Horizon;
 
-/// After so many bytes of commits the size of the log is looked at again.
-const LOOK_AGAIN: u64 = 256 << 10;
-/// What a commit costs the log at least: a block.
-const LEAST_COST: u64 = 4096;
-/// An engine that is behind makes its writers do reclaiming from this pressure on.
-const SLOWED: u32 = 500;
-/// At this pressure they wait for it.
-const STOPPED: u32 = 1000;
-/// Reclaiming that is owed by writers is done in pieces of at least so many bytes.
-const RECLAIM_PIECE: u64 = 256 << 10;
+mod commit;
+mod room;
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -157,112 +147,6 @@ impl Store {
         self.log.acknowledged()
     }
 
-    /// The mode of a batch that says nothing else: that of its keyspaces, the strongest.
-    pub(crate) fn mode_of(&self, batch: &Batch) -> SyncMode {
-        let spaces = self.keyspaces.now();
-        let modes = batch.touched.iter().filter_map(|id| find(&spaces, *id));
-        let modes = modes.map(|space| space.mode(self.settings.mode));
-        modes.reduce(SyncMode::strongest).unwrap_or(self.settings.mode)
-    }
-
-    /// Gives a commit its place. It is visible when it is acknowledged, and that is when
-    /// [`acknowledge`](Self::acknowledge) has returned.
-    pub(crate) fn begin(&self, batch: Batch, mode: SyncMode) -> Result<Ticket, Error> {
-        self.begin_by(batch, |commit, touched| self.join_now(commit, touched, mode))
-    }
-
-    /// As [`begin`](Self::begin), if `check` has nothing against it. Between the check and the
-    /// LSN no other commit gets one, and every commit that has one stands in the young maps.
-    pub(crate) fn begin_checked(
-        &self,
-        batch: Batch,
-        mode: SyncMode,
-        check: impl Fn() -> Result<(), Error>,
-    ) -> Result<Ticket, Error> {
-        self.begin_by(batch, |commit, touched| {
-            let _alone = self.freezing.write().unwrap_or_else(PoisonError::into_inner);
-            check()?;
-            self.join(commit, touched, mode)
-        })
-    }
-
-    fn begin_by(
-        &self,
-        batch: Batch,
-        join: impl Fn(&Commit, &[u32]) -> Result<Ticket, Error>,
-    ) -> Result<Ticket, Error> {
-        self.check_open()?;
-        let Prepared { commit, touched, written } = self.prepare(batch)?;
-        let cost = commit.payload().len() as u64 + LEAST_COST;
-        let purpose = purpose(&commit);
-        self.make_room(&touched, cost, purpose)?;
-        let joined = match join(&commit, &touched) {
-            // A delete is what gives space back, and so is what lets the log go.
-            Err(error) if error.is_full() && purpose == Purpose::Shrink => {
-                self.make_space();
-                join(&commit, &touched)
-            }
-            joined => joined,
-        };
-        drop(written);
-        let ticket = joined?;
-        self.committed(cost);
-        Ok(ticket)
-    }
-
-    /// As [`join`](Self::join), holding freezes off.
-    fn join_now(&self, commit: &Commit, touched: &[u32], mode: SyncMode) -> Result<Ticket, Error> {
-        let _no_freeze = self.freezing.read().unwrap_or_else(PoisonError::into_inner);
-        self.join(commit, touched, mode)
-    }
-
-    /// Checks a batch, and writes its large values to files of their own, durably.
-    pub(crate) fn prepare(&self, batch: Batch) -> Result<Prepared, Error> {
-        self.settings.limits.check_keys(&batch)?;
-        if batch.mixed || batch.store.is_some_and(|id| id != self.log.store_id()) {
-            return Err(Error::ForeignKeyspace);
-        }
-        let spaces = self.keyspaces.now();
-        let limits = batch.touched.iter().filter_map(|id| find(&spaces, *id));
-        let smallest = limits.map(|space| space.options.large_value.0).min().unwrap_or(u32::MAX);
-        let large = batch.lookalike || batch.longest_value > smallest as usize;
-        let Batch { mut ops, touched, .. } = batch;
-        let mut written = Vec::new();
-        if large {
-            self.settings.limits.check_raw(ops.len())?;
-            ops = write_large(&spaces, &ops.finish(), &mut written)?;
-        }
-        self.settings.limits.check_commit(ops.len())?;
-        Ok(Prepared { commit: ops.finish(), touched, written })
-    }
-
-    /// Commits one value, without a copy of a large one.
-    pub(crate) fn put(
-        &self,
-        space: &Arc<Space>,
-        key: &[u8],
-        value: &[u8],
-        mode: SyncMode,
-    ) -> Result<Receipt, Error> {
-        self.settings.limits.check_key(key)?;
-        if !space.values.takes(value) {
-            self.settings.limits.check_put(key, value)?;
-            let ticket = self.begin(Batch::one_in(space.id, key, Some(value)), mode)?;
-            return self.acknowledge(ticket, mode);
-        }
-        self.check_open()?;
-        self.settings.limits.check_large(value)?;
-        let written = space.values.write(key, value)?;
-        let mut ops = CommitWriter::with_capacity(0);
-        ops.push(space.id, key, Some(written.reference()));
-        let (commit, cost) = (ops.finish(), LEAST_COST);
-        self.make_room(&[space.id], cost, Purpose::Grow)?;
-        let ticket = self.join_now(&commit, &[space.id], mode)?;
-        drop(written);
-        self.committed(cost);
-        self.acknowledge(ticket, mode)
-    }
-
     /// The keys of a keyspace between two bounds, as of now.
     pub(crate) fn range<'k>(
         self: &Arc<Self>,
@@ -291,56 +175,6 @@ impl Store {
         Ok(Step::Idle)
     }
 
-    /// Joins the log and puts the commit into the young maps. The caller holds freezes off.
-    pub(crate) fn join(
-        &self,
-        commit: &Commit,
-        touched: &[u32],
-        mode: SyncMode,
-    ) -> Result<Ticket, Error> {
-        let spaces = self.keyspaces.now();
-        for id in touched {
-            if find(&spaces, *id).is_none() {
-                return Err(Error::KeyspaceDropped { name: format!("number {id}") });
-            }
-        }
-        let insert = |lsn| {
-            let touched = touched.iter().filter_map(|id| find(&spaces, *id));
-            let bytes: u64 = touched.map(|space| space.insert(lsn, commit)).sum();
-            self.counters.young_bytes.fetch_add(bytes, Ordering::Relaxed);
-        };
-        Ok(self.log.join(commit.payload(), mode, insert)?)
-    }
-
-    /// Puts a commit of the log that recovery reads into the young maps.
-    pub(crate) fn replay(&self, lsn: Lsn, commit: &Commit, touched: &[u32]) {
-        let spaces = self.keyspaces.now();
-        let touched = touched.iter().filter_map(|id| find(&spaces, *id));
-        let behind = touched.filter(|space| space.engine.commit_point().through < lsn);
-        let bytes: u64 = behind.map(|space| space.insert(lsn, commit)).sum();
-        self.counters.young_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether the young maps have reached their budget.
-    pub(crate) fn is_full(&self) -> bool {
-        self.counters.young_bytes.load(Ordering::Relaxed) >= self.settings.young_budget
-    }
-
-    /// A commit has joined: now and then the log is looked at.
-    pub(crate) fn committed(&self, cost: u64) {
-        if self.counters.since.fetch_add(cost, Ordering::Relaxed) + cost >= LOOK_AGAIN {
-            self.look_at_log();
-            self.alarm.ring();
-        }
-    }
-
-    /// Waits until a commit is acknowledged, on the rung that the receipt names.
-    pub(crate) fn acknowledge(&self, ticket: Ticket, mode: SyncMode) -> Result<Receipt, Error> {
-        let receipt = ticket.wait()?;
-        self.alarm.committed(mode);
-        Ok(receipt)
-    }
-
     /// One bounded piece of background work: the log's own, then a checkpoint's where one is due,
     /// then reclaiming.
     pub(crate) fn step(&self) -> Result<Step, Error> {
@@ -362,33 +196,6 @@ impl Store {
             return Ok(Step::Working);
         }
         self.values_step()
-    }
-
-    /// Does what gives space back. Where the disk is full the reserve is given up for it, once.
-    /// The caller holds no lock.
-    fn with_reserve<T>(&self, work: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        match work() {
-            Err(error) if error.is_full() => {
-                self.make_space();
-                work()
-            }
-            result => result,
-        }
-    }
-
-    /// The disk is full: gives the reserve up, and what nothing needs any more. What fails is met
-    /// again by who wanted the space.
-    fn make_space(&self) {
-        self.reserve.give_up();
-        let reclaim = || {
-            while matches!(self.reclaimer.step(self, Reclaim::Due, STEP_BYTES), Ok(Step::Working)) {
-            }
-        };
-        reclaim();
-        let target = self.log.last();
-        if self.checkpoint_through(target, || self.log.last()).is_ok() {
-            reclaim();
-        }
     }
 
     /// One bounded piece of reclaiming.
@@ -524,90 +331,6 @@ impl Store {
         confirmed
     }
 
-    /// Keeps both generations inside their budgets: near one, this caller does a piece of the
-    /// work; at one, it does all that is needed, or waits for who is doing it.
-    pub(crate) fn make_room(
-        &self,
-        touched: &[u32],
-        cost: u64,
-        purpose: Purpose,
-    ) -> Result<(), Error> {
-        self.pay(touched, cost)?;
-        if !self.above(3, 4) {
-            return Ok(());
-        }
-        if !self.above(1, 1) {
-            // Commits slow down before they have to wait. Whoever is at it already is enough.
-            if let Some(mut checkpointer) = self.try_checkpointer() {
-                // A failure is no reason to refuse a commit for which there is room.
-                checkpointer.step(self, || self.log.last()).ok();
-            }
-            return Ok(());
-        }
-        self.counters.stalls.fetch_add(1, Ordering::Relaxed);
-        match purpose {
-            Purpose::Grow => self.below_budget(),
-            Purpose::Shrink => self.with_reserve(|| self.below_budget()),
-        }
-    }
-
-    /// Checkpoints until both generations are inside their budgets.
-    fn below_budget(&self) -> Result<(), Error> {
-        loop {
-            let mut checkpointer = self.checkpointer();
-            self.look_at_log();
-            if !self.above(1, 1) {
-                return Ok(());
-            }
-            if checkpointer.step(self, || self.log.last())? == Step::Idle {
-                return Ok(()); // nothing more can be taken over
-            }
-        }
-    }
-
-    /// Where an engine's reclaiming is behind, who writes to it does a share of it: the more, the
-    /// further it is behind.
-    fn pay(&self, touched: &[u32], cost: u64) -> Result<(), Error> {
-        let pressure = touched.iter().filter_map(pressure_of(self)).max().unwrap_or(0);
-        if pressure < SLOWED {
-            return Ok(());
-        }
-        if pressure < STOPPED {
-            let share = cost * u64::from(pressure - SLOWED) / 64;
-            let owed = self.counters.owed.fetch_add(share, Ordering::Relaxed) + share;
-            if owed >= RECLAIM_PIECE {
-                self.counters.owed.store(0, Ordering::Relaxed);
-                let bytes = usize::try_from(owed).unwrap_or(STEP_BYTES).min(STEP_BYTES);
-                // A failure is no reason to refuse a commit for which there is room.
-                self.reclaimer.step(self, Reclaim::Due, bytes).ok();
-            }
-            return Ok(());
-        }
-        self.counters.stalls.fetch_add(1, Ordering::Relaxed);
-        let behind = || touched.iter().filter_map(pressure_of(self)).max().unwrap_or(0) >= STOPPED;
-        while behind() {
-            if self.reclaim_step(Reclaim::Due)? == Step::Idle {
-                if !self.reclaimer.is_busy() {
-                    break; // nothing more can be won
-                }
-                std::thread::yield_now(); // to who is stepping the rest
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether either generation fills more than a share of its budget.
-    fn above(&self, share: u64, of: u64) -> bool {
-        let full = |used: u64, budget: u64| used >= budget / of * share;
-        full(self.counters.young_bytes.load(Ordering::Relaxed), self.settings.young_budget)
-            || full(self.counters.log_bytes.load(Ordering::Relaxed), self.settings.log_budget)
-    }
-
-    fn look_at_log(&self) {
-        self.counters.since.store(0, Ordering::Relaxed);
-        self.counters.log_bytes.store(self.log.stats().bytes, Ordering::Relaxed);
-    }
-
     fn checkpointer(&self) -> MutexGuard<'_, Checkpointer> {
         // A panic inside a step drops its job: what is left is whole.
         self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -620,59 +343,4 @@ impl Store {
             Err(TryLockError::WouldBlock) => None,
         }
     }
-}
-
-/// What a commit does to the space that the store takes in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// It gives some key a value: on a full disk it is refused.
-    Grow,
-    /// It only takes keys away: the reserve is given up for it.
-    Shrink,
-}
-
-fn purpose(commit: &Commit) -> Purpose {
-    let deletes = commit.ops().next().is_some() && commit.ops().all(|op| op.value.is_none());
-    if deletes { Purpose::Shrink } else { Purpose::Grow }
-}
-
-/// A batch that is ready for the log.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) commit: Commit,
-    pub(crate) touched: Vec<u32>,
-    /// Its large values: to be kept until the commit is in the young maps.
-    pub(crate) written: Vec<Written>,
-}
-
-/// Writes the large values of a commit to files, and the commit anew with references to them.
-fn write_large(
-    spaces: &Spaces,
-    commit: &Commit,
-    written: &mut Vec<Written>,
-) -> Result<CommitWriter, Error> {
-    let payload = commit.payload();
-    let mut ops = CommitWriter::with_capacity(0);
-    for op in commit.ops() {
-        let (key, value) = (op.key.of(payload), op.value.map(|value| value.of(payload)));
-        let files = find(spaces, op.keyspace).map(|space| &space.values);
-        match (value, files) {
-            (Some(value), Some(files)) if files.takes(value) => {
-                let large = files.write(key, value)?;
-                ops.push(op.keyspace, key, Some(large.reference()));
-                written.push(large);
-            }
-            _ => ops.push(op.keyspace, key, value),
-        }
-    }
-    Ok(ops)
-}
-
-fn find(spaces: &Spaces, id: u32) -> Option<&Arc<Space>> {
-    let place = spaces.binary_search_by_key(&id, |space| space.id).ok()?;
-    spaces.get(place)
-}
-
-fn pressure_of(store: &Store) -> impl Fn(&u32) -> Option<u32> {
-    |id| store.keyspaces.with(*id, |space| space.engine.pressure())
 }

@@ -27,7 +27,6 @@ use crate::limits::LONGEST_KEY;
 use crate::value::Value;
 
 mod sweep;
-pub(crate) use sweep::Needed;
 
 pub(crate) const MAGIC: [u8; 8] = *b"\xD1ondvalu";
 const VERSION: u32 = 1;

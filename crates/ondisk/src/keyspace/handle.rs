@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::keyspace::{Generations, Space};
 use crate::options::KeyspaceOptions;
 use crate::range::Range;
-use crate::snapshot::range;
 use crate::value::{Key, Value};
 
 /// A keyspace of a store: keys of its own, kept by an engine of its own, and committed in the one
