@@ -10,7 +10,7 @@ use ondisk_log::{LogOptions, StoreId, SyncMode};
 use crate::db::Db;
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::open::Opening;
+use crate::open::{Opening, Purpose};
 use crate::reader::Reader;
 use crate::sabotage::Sabotage;
 use crate::store::Settings;
@@ -46,6 +46,7 @@ pub struct Builder {
     log: LogOptions,
     sabotage: Option<Sabotage>,
     store_id: Option<StoreId>,
+    purpose: Purpose,
 }
 
 /// Who does a store's background work.
@@ -82,6 +83,7 @@ impl Builder {
             log: LogOptions::default(),
             sabotage: None,
             store_id: None,
+            purpose: Purpose::Use,
         }
     }
 
@@ -179,6 +181,24 @@ impl Builder {
         self
     }
 
+    /// With segments into which an entry of so many bytes fits.
+    pub(crate) fn fitting(mut self, entry: u64) -> Self {
+        // A commit takes a quarter of the largest segment, and has heads of its own.
+        let needed = (entry + (64 << 10)).saturating_mul(4).next_multiple_of(4096);
+        self.log.largest_segment = self.log.largest_segment.max(needed);
+        self
+    }
+
+    /// For a store that is being restored.
+    pub(crate) fn restoring(mut self) -> Self {
+        self.purpose = Purpose::Restore;
+        self
+    }
+
+    pub(crate) fn fs(&self) -> Arc<dyn FileSystem> {
+        Arc::clone(&self.fs)
+    }
+
     /// Opens a store for reading and writing, and recovers it where it was not closed. When this
     /// returns, all that the store holds is durable, in every mode.
     ///
@@ -198,6 +218,7 @@ impl Builder {
             log: self.log,
             cache_bytes: self.cache,
             settings,
+            purpose: self.purpose,
         };
         Db::start(opening, self.background)
     }

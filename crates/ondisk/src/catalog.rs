@@ -119,8 +119,7 @@ impl Catalog {
         let mut bytes = Vec::with_capacity(HEAD + self.keyspaces.len() * (LINE + 16));
         bytes.extend_from_slice(head.as_bytes());
         for listed in &self.keyspaces {
-            bytes.extend_from_slice(Line::of(listed).as_bytes());
-            bytes.extend_from_slice(listed.name.as_bytes());
+            listed.write(&mut bytes);
         }
         head.crc = U32::new(crc32c(&bytes[SUMMED_FROM..]));
         bytes[..HEAD].copy_from_slice(head.as_bytes());
@@ -274,7 +273,18 @@ impl Line {
 }
 
 impl Listed {
-    fn read<'a>(path: &Path, at: usize, bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
+    /// Writes it to the end of a catalog, or of what lists keyspaces too.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(Line::of(self).as_bytes());
+        bytes.extend_from_slice(self.name.as_bytes());
+    }
+
+    /// Reads one from the front of bytes that stand at `at`; what is behind it is given back.
+    pub(crate) fn read<'a>(
+        path: &Path,
+        at: usize,
+        bytes: &'a [u8],
+    ) -> Result<(Self, &'a [u8]), Error> {
         let damaged = |damage| Error::damaged(path, at as u64, damage);
         let Ok((line, rest)) = Line::read_from_prefix(bytes) else {
             return Err(damaged(Damage::Field("count")));

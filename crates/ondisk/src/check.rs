@@ -19,7 +19,7 @@ use crate::open::{
     Engines, HALF_MADE, NOTHING_HERE, Replayed, common_site, lock_shared, read_catalog,
     read_commit, spaces,
 };
-use crate::place::{Standing, log_dir, not_a_store, survey};
+use crate::place::{Standing, log_dir, not_a_store, refuse_restoring, survey};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,7 @@ pub struct Finding {
 pub fn check(fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<CheckReport, Error> {
     let (fs, path) = (&fs, path.as_ref());
     let mut check = Check::default();
+    refuse_restoring(&**fs, path)?;
     match check.note(survey(&**fs, path))? {
         Some(Standing::Store) | None => {}
         Some(Standing::HalfMade) => return Err(not_a_store(path, HALF_MADE)),

@@ -12,6 +12,7 @@ use ondisk_log::{Lsn, Receipt, Recovered, Step, SyncMode, Ticket};
 
 use crate::batch::Batch;
 use crate::builder::{Background, Builder};
+use crate::durability::Durability;
 use crate::error::Error;
 use crate::keyspace::DEFAULT_NAME;
 use crate::keyspace::handle::Keyspace;
@@ -475,6 +476,19 @@ impl Db {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::of(self.store())
+    }
+
+    /// What a kill, a crash and a power cut can each take of this store, and how each kind of its
+    /// files gets to the disk.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Io`].
+    pub fn durability(&self) -> Result<Durability, Error> {
+        let store = self.store();
+        store.check_open()?;
+        let (fs, path) = store.keyspaces.place();
+        let spaces = store.keyspaces.now();
+        Durability::of(fs, path, store.settings.mode, spaces.iter().map(|space| &**space))
     }
 
     /// What the open of this store found.

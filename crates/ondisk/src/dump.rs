@@ -8,6 +8,9 @@ use std::path::Path;
 
 use ondisk_fs::{Access, FileSystem};
 
+use crate::backup;
+use crate::backup::list::{LIST_MAGIC, List};
+use crate::backup::part::PART_MAGIC;
 use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
@@ -22,8 +25,8 @@ use crate::values;
 /// More than the longest of our magics takes; what a log's header needs to be known by.
 const FIRST_BYTES: usize = 4096;
 
-/// Writes a file of a store as text: an anchor, a segment of the log, the catalog, a value file, or
-/// a file of an engine.
+/// Writes a file of a store as text: an anchor, a segment of the log, the catalog, a value file, a
+/// file of an engine, or one of its backups.
 ///
 /// # Errors
 /// [`Error::NotAFile`] when it is none of them; [`Error::Io`]; [`Error::NewerFormat`];
@@ -59,6 +62,13 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
         let bytes = all(lsm_manifest::LONGEST_MANIFEST)?;
         let manifest = lsm_manifest::Manifest::decode(path, &bytes)?;
         return write(path, out, |out| lsm_manifest::dump::dump(&manifest, out));
+    }
+    if first.starts_with(&LIST_MAGIC) {
+        let list = List::decode(path, &all(u64::MAX)?)?;
+        return write(path, out, |out| backup::dump::list(out, &list));
+    }
+    if first.starts_with(&PART_MAGIC) {
+        return backup::dump::part(fs, path, out);
     }
     if first.starts_with(&DATA_MAGIC) {
         return dump_data(fs, path, out);

@@ -181,6 +181,23 @@ pub enum Error {
         /// Commits above this one are kept.
         kept: Lsn,
     },
+    /// What stands at the path is no directory of backups, or of none that fit. It was left as it
+    /// was.
+    #[error("{}: no backups of this store: {why}", path.display())]
+    NotABackup {
+        /// The directory.
+        path: PathBuf,
+        /// What was found there, and what to do.
+        why: &'static str,
+    },
+    /// Something stands where a new store is to be made. It was left as it was.
+    #[error("{}: in the way: {why}", path.display())]
+    InTheWay {
+        /// What is in the way.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: &'static str,
+    },
     /// The store was closed, by this handle or by a clone of it.
     #[error("the store is closed; open it again")]
     Closed,

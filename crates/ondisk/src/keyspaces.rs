@@ -163,6 +163,11 @@ impl Keyspaces {
         self.listed().catalog.next_id
     }
 
+    /// Where the store stands.
+    pub(crate) fn place(&self) -> (&dyn FileSystem, &Path) {
+        (&*self.site.fs, &self.path)
+    }
+
     fn site(&self, id: u32, options: KeyspaceOptions) -> Site {
         site_of(&self.site, &self.path, id, options)
     }

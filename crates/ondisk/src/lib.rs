@@ -32,6 +32,7 @@
 //! [`Arc<dyn FileSystem>`](FileSystem), and the store cannot tell which it was given.
 
 mod alarm;
+mod backup;
 mod batch;
 mod bitcask;
 mod btree;
@@ -44,6 +45,7 @@ mod checksum;
 mod commit;
 mod db;
 mod dump;
+mod durability;
 mod engine;
 mod engines;
 mod error;
@@ -73,12 +75,15 @@ mod values;
 mod worker;
 mod young;
 
+pub use backup::restore::{RestoreReport, Which};
+pub use backup::{BackupProgress, BackupReport, VerifiedBackup, verify_backup};
 pub use batch::Batch;
 pub use builder::{Background, Builder, Create};
 pub use check::{CheckReport, Finding, check};
 pub use commit::CommitError;
 pub use db::{Db, Pending};
 pub use dump::dump;
+pub use durability::{ChosenBy, Death, Durability, KeyspaceDurability, Loss};
 pub use engine::{EngineStats, FileCount, FileKind};
 pub use error::{Damage, Error};
 pub use keyspace::handle::Keyspace;

@@ -23,7 +23,9 @@ use crate::keyspaces::{Keyspaces, Spaces, remove_unnamed, site_of};
 use crate::limits::LONGEST_KEY;
 use crate::options::KeyspaceOptions;
 use crate::pins::FilePins;
-use crate::place::{Standing, keyspaces_dir, lock_path, log_dir, not_a_store, survey};
+use crate::place::{
+    Standing, keyspaces_dir, lock_path, log_dir, not_a_store, refuse_restoring, survey,
+};
 use crate::reserve::Reserve;
 use crate::sabotage::Sabotage;
 use crate::store::{Parts, Settings, Store};
@@ -46,6 +48,16 @@ pub(crate) struct Opening<'a> {
     pub(crate) log: LogOptions,
     pub(crate) cache_bytes: u64,
     pub(crate) settings: Settings,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    #[default]
+    Use,
+    /// It is being restored, and is no store for anybody else.
+    Restore,
 }
 
 /// A store's catalog and the engines that it names, opened, with nothing written.
@@ -60,6 +72,9 @@ impl Opening<'_> {
     /// Opens for writing.
     pub(crate) fn open(self) -> Result<(Arc<Store>, Recovered), Error> {
         let (fs, path) = (&*self.fs, self.path);
+        if self.purpose == Purpose::Use {
+            refuse_restoring(fs, path)?;
+        }
         match (survey(fs, path)?, self.create) {
             (Standing::Store, _) | (Standing::Empty, Create::IfMissing) => {}
             (Standing::HalfMade, Create::IfMissing) => {}

@@ -22,6 +22,10 @@ use crate::error::Error;
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const KEYSPACES: &str = "keyspaces";
+/// Stands in a directory in which a store is being restored, and nowhere else.
+pub(crate) const RESTORING: &str = "RESTORING";
+/// What an open says of such a directory.
+const CUT_RESTORE: &str = "a restore into it was cut short; restore again, which removes it";
 
 /// What stands at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +78,32 @@ pub(crate) fn not_a_store(path: &Path, why: &'static str) -> Error {
     Error::NotAStore { path: path.to_owned(), why }
 }
 
+/// Refuses a directory in which a store is being restored, or was: half a store is none.
+pub(crate) fn refuse_restoring(fs: &dyn FileSystem, path: &Path) -> Result<(), Error> {
+    let marker = path.join(RESTORING);
+    match fs.kind(&marker) {
+        Ok(Some(_)) => Err(not_a_store(path, CUT_RESTORE)),
+        // What stands at the path itself the survey says.
+        _ => Ok(()),
+    }
+}
+
+/// Removes what stands at a path, and all below it.
+pub(crate) fn remove_all(fs: &dyn FileSystem, path: &Path, kind: Kind) -> std::io::Result<()> {
+    if kind != Kind::Dir {
+        return fs.remove(path);
+    }
+    for entry in fs.list(path)? {
+        remove_all(fs, &path.join(&entry.name), entry.kind)?;
+    }
+    fs.remove_dir(path)
+}
+
 /// Whether a directory is empty, but for a lock and an empty directory for a log.
 fn holds_nothing(fs: &dyn FileSystem, path: &Path) -> Result<bool, Error> {
     for entry in fs.list(path).map_err(Error::io(path, "list the directory"))? {
         let harmless = match entry.kind {
-            Kind::File => entry.name == *LOCK,
+            Kind::File => entry.name == *LOCK || entry.name == *RESTORING,
             // What the making of a log leaves that was cut before its first durable step.
             Kind::Dir if entry.name == *LOG => {
                 let log = log_dir(path);

@@ -5,15 +5,16 @@
 //! Beside a writer it serves what was durable when it was opened, and pins that.
 
 use std::ops::RangeBounds;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ondisk_fs::{FileSystem, Held};
-use ondisk_log::{Log, LogStats, Lsn, Recovered};
+use ondisk_log::{Log, LogStats, Lsn, Recovered, SyncMode};
 
 use crate::cache::Caches;
 use crate::catalog::Catalog;
+use crate::durability::Durability;
 use crate::error::Error;
 use crate::keyspace::{DEFAULT_NAME, Space};
 use crate::keyspaces::Spaces;
@@ -22,7 +23,7 @@ use crate::open::{
 };
 use crate::options::KeyspaceOptions;
 use crate::pins::ReaderPin;
-use crate::place::{Standing, log_dir, not_a_store, survey};
+use crate::place::{Standing, log_dir, not_a_store, refuse_restoring, survey};
 use crate::range::Range;
 use crate::snapshot::range;
 use crate::stats::{KeyspaceStats, Stats};
@@ -35,6 +36,8 @@ use crate::value::Value;
 /// segments.
 #[derive(Debug)]
 pub struct Reader {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
     spaces: Spaces,
     released: Lsn,
     recovered: Recovered,
@@ -60,6 +63,7 @@ impl Reader {
         path: &Path,
         cache_bytes: u64,
     ) -> Result<Self, Error> {
+        refuse_restoring(&**fs, path)?;
         match survey(&**fs, path)? {
             Standing::Store => {}
             Standing::HalfMade => return Err(not_a_store(path, HALF_MADE)),
@@ -123,7 +127,8 @@ impl Reader {
         let Engines { catalog, site, opened } = engines;
         let released = catalog.released;
         let spaces = spaces(&site, path, &catalog, young, opened)?;
-        Ok(Self { spaces, released, recovered, _beside: beside })
+        let (fs, path) = (Arc::clone(fs), path.to_owned());
+        Ok(Self { fs, path, spaces, released, recovered, _beside: beside })
     }
 
     /// The value of a key of the default keyspace; `None` when it has none.
@@ -186,6 +191,23 @@ impl Reader {
             ..Stats::default()
         }
         .summed()
+    }
+
+    /// What a kill, a crash and a power cut can each take of this store when it is opened to write
+    /// in a mode, which holds for the keyspaces that have none of their own.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn durability(&self, mode: SyncMode) -> Result<Durability, Error> {
+        Durability::of(&*self.fs, &self.path, mode, self.spaces.iter().map(|space| &**space))
+    }
+
+    pub(crate) fn fs(&self) -> &dyn FileSystem {
+        &*self.fs
+    }
+
+    pub(crate) fn spaces(&self) -> &Spaces {
+        &self.spaces
     }
 
     fn space(&self, name: &str) -> Result<&Arc<Space>, Error> {
