@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use ondisk::{Receipt, Recovered, SyncMode};
+use ondisk::{Builder, Create, Db, Error, Keyspace, Receipt, Recovered, SyncMode};
 use serde::Serialize;
 
 use crate::escape::{self, LineError};
@@ -37,11 +38,54 @@ pub(crate) struct Sync {
     #[arg(
         long = "sync",
         value_name = "MODE",
-        default_value = "sync",
         help = "When to acknowledge: sync (the disk has it), batch[:N[,T]] (the system has it, and \
-                the disk after N commits or the time T), none (the system has it)"
+                the disk after N commits or the time T), none (the system has it) [default: the \
+                keyspace's own, else sync]"
     )]
-    pub(crate) mode: SyncMode,
+    mode: Option<SyncMode>,
+}
+
+impl Sync {
+    /// How a store is opened for commits in this mode.
+    pub(crate) fn builder(self) -> Builder {
+        Db::builder().sync(self.mode.unwrap_or_default())
+    }
+
+    /// The mode of commits to a keyspace.
+    pub(crate) fn mode_in(self, keyspace: &Keyspace) -> SyncMode {
+        self.mode.unwrap_or_else(|| keyspace.mode())
+    }
+}
+
+/// Which keyspace is meant.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct InKeyspace {
+    /// The keyspace; it must be there
+    #[arg(long, value_name = "NAME", default_value = InKeyspace::DEFAULT)]
+    pub(crate) keyspace: String,
+}
+
+impl InKeyspace {
+    const DEFAULT: &str = "default";
+
+    /// What an open to write does where there is no store: where a keyspace must be there, it
+    /// makes none.
+    pub(crate) fn create(&self) -> Create {
+        if self.keyspace == Self::DEFAULT { Create::IfMissing } else { Create::Never }
+    }
+
+    /// The keyspace of an open store.
+    pub(crate) fn of(&self, path: &Path, db: &Db) -> Result<Keyspace, Failure> {
+        db.existing_keyspace(&self.keyspace).map_err(|error| self.missing(path, error))
+    }
+
+    /// Says what to type where a store has no such keyspace.
+    pub(crate) fn missing(&self, path: &Path, error: Error) -> Failure {
+        match error {
+            Error::NoKeyspace { name } => Failure::NoKeyspace { path: path.to_owned(), name },
+            other => other.into(),
+        }
+    }
 }
 
 /// What a commit gives back, as JSON.

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use ondisk::{Create, Db};
+use ondisk::{Batch, Create};
 
-use crate::argument::{Escaped, Sync, print_receipt};
+use crate::argument::{Escaped, InKeyspace, Sync, print_receipt};
 use crate::exit::{Exit, Failure};
 
 /// Delete a key, and say how far down that got.
@@ -29,6 +29,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     escaped: Escaped,
     #[command(flatten)]
+    keyspace: InKeyspace,
+    #[command(flatten)]
     sync: Sync,
     /// Print the receipt as JSON
     #[arg(long)]
@@ -37,8 +39,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let key = args.escaped.bytes("KEY", &args.key)?;
-    let db = Db::builder().sync(args.sync.mode).create(Create::Never).open(&args.db)?;
-    let receipt = db.delete(&key)?;
+    let db = args.sync.builder().create(Create::Never).open(&args.db)?;
+    let keyspace = args.keyspace.of(&args.db, &db)?;
+    let batch = Batch::new().delete_in(&keyspace, &key);
+    let receipt = db.batch_with(batch, args.sync.mode_in(&keyspace))?;
     print_receipt("delete", receipt, args.json)?;
     db.close()?;
     Ok(Exit::Fine)

@@ -45,6 +45,17 @@ pub(crate) enum Failure {
         /// What the store said.
         source: ondisk::Error,
     },
+    /// The store has no keyspace of that name.
+    #[error(
+        "{}: no keyspace is named `{}`; make it with its engine: ondisk keyspaces DB create NAME \
+         --engine bitcask|lsm|btree", path.display(), crate::escape::escape(name.as_bytes())
+    )]
+    NoKeyspace {
+        /// The store.
+        path: PathBuf,
+        /// The name that was asked for.
+        name: String,
+    },
     /// The store could not be read, so nothing is said of it.
     #[error(transparent)]
     Unjudged(ondisk::Error),

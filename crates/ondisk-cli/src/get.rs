@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ondisk::Db;
 use serde::Serialize;
 
-use crate::argument::{Escaped, say_above_watermark};
+use crate::argument::{Escaped, InKeyspace, say_above_watermark};
 use crate::escape::escape;
 use crate::exit::{Exit, Failure};
 use crate::out::{Out, talk};
@@ -31,6 +31,8 @@ pub(crate) struct Args {
     key: OsString,
     #[command(flatten)]
     escaped: Escaped,
+    #[command(flatten)]
+    keyspace: InKeyspace,
     /// Print the value's bytes alone, without a line feed
     #[arg(long, conflicts_with = "json")]
     raw: bool,
@@ -52,7 +54,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let key = args.escaped.bytes("KEY", &args.key)?;
     let reader = Db::builder().open_reader(&args.db)?;
     say_above_watermark(reader.recovery());
-    let value = reader.get(&key)?;
+    let value = reader.get_in(&args.keyspace.keyspace, &key);
+    let value = value.map_err(|error| args.keyspace.missing(&args.db, error))?;
     let mut out = Out::new();
     match &value {
         _ if args.json => {

@@ -12,7 +12,23 @@ use crate::Cli;
 /// What the commands are for, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("Learn", &["demo", "sim", "play", "probe"]),
-    ("Store", &["put", "get", "delete", "scan", "load", "check", "stats"]),
+    (
+        "Store",
+        &[
+            "put",
+            "get",
+            "delete",
+            "scan",
+            "load",
+            "durability",
+            "check",
+            "stats",
+            "keyspaces",
+            "compact",
+            "backup",
+            "restore",
+        ],
+    ),
     ("Plumbing", &["dump"]),
 ];
 
@@ -38,7 +54,7 @@ fn front_page(command: &clap::Command) -> String {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            writeln!(page, "  {name:<8}{about}").unwrap_or_default();
+            writeln!(page, "  {name:<12}{about}").unwrap_or_default();
         }
         page.push('\n');
     }

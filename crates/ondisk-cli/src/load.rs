@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use ondisk::{Batch, Db, Pending};
+use ondisk::{Batch, Db, Keyspace, Pending, SyncMode};
 
-use crate::argument::Sync;
+use crate::argument::{InKeyspace, Sync};
 use crate::escape::{LONGEST_LINE, LineError, Pair, escape_into, parse_line};
 use crate::exit::{Exit, Failure};
 use crate::out::{Out, talk};
@@ -42,6 +42,8 @@ pub(crate) struct Args {
     /// The store's directory
     db: PathBuf,
     #[command(flatten)]
+    keyspace: InKeyspace,
+    #[command(flatten)]
     sync: Sync,
 }
 
@@ -52,11 +54,13 @@ struct InFlight {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let db = Db::builder().sync(args.sync.mode).open(&args.db)?;
+    let db = args.sync.builder().create(args.keyspace.create()).open(&args.db)?;
+    let keyspace = args.keyspace.of(&args.db, &db)?;
+    let goal = Goal { db: &db, mode: args.sync.mode_in(&keyspace), keyspace: &keyspace };
     let (sender, receiver) = sync_channel(IN_FLIGHT);
     let (begun, told) = thread::scope(|scope| {
         let teller = scope.spawn(move || tell(&receiver));
-        let begun = begin_all(&db, &mut io::stdin().lock(), &sender);
+        let begun = begin_all(&goal, &mut io::stdin().lock(), &sender);
         drop(sender); // the teller ends when it has told all that was begun
         (begun, teller.join())
     });
@@ -77,9 +81,16 @@ fn untold(failure: Failure) -> Failure {
     }
 }
 
+/// Where the lines go, and in which mode.
+struct Goal<'a> {
+    db: &'a Db,
+    keyspace: &'a Keyspace,
+    mode: SyncMode,
+}
+
 /// Begins a commit for each line, in order, until the input ends or something is wrong.
 fn begin_all(
-    db: &Db,
+    goal: &Goal<'_>,
     input: &mut dyn BufRead,
     sender: &SyncSender<InFlight>,
 ) -> Result<(), Failure> {
@@ -92,7 +103,8 @@ fn begin_all(
         let mut told = Vec::with_capacity(key.len() + 1);
         escape_into(&mut told, &key);
         told.push(b'\n');
-        let begun = db.begin(Batch::new().put(key, value));
+        let batch = Batch::new().put_in(goal.keyspace, key, value);
+        let begun = goal.db.begin_with(batch, goal.mode);
         let pending = begun.map_err(|source| Failure::AtLine { line, source })?;
         if sender.send(InFlight { told, pending }).is_err() {
             break; // the teller has stopped, and says why

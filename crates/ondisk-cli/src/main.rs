@@ -7,23 +7,29 @@
 //! Knows nothing of how a store, a log or a simulation works inside.
 
 mod argument;
+mod backup;
 mod check;
+mod compact;
 mod delete;
 mod demo;
 mod dump;
+mod durability;
 mod escape;
 mod exit;
 mod get;
 mod help;
+mod keyspaces;
 mod load;
 mod out;
 mod page;
 mod play;
 mod probe;
 mod put;
+mod restore;
 mod scan;
 mod sim;
 mod stats;
+mod table;
 
 use std::process::ExitCode;
 
@@ -46,8 +52,13 @@ enum Command {
     Delete(delete::Args),
     Scan(scan::Args),
     Load(load::Args),
+    Durability(durability::Args),
     Check(check::Args),
     Stats(stats::Args),
+    Keyspaces(keyspaces::Args),
+    Compact(compact::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Dump(dump::Args),
     Demo(demo::Args),
     Sim(sim::Args),
@@ -75,8 +86,13 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Delete(args) => delete::run(&args)?,
         Command::Scan(args) => scan::run(&args)?,
         Command::Load(args) => load::run(&args)?,
+        Command::Durability(args) => durability::run(&args)?,
         Command::Check(args) => check::run(&args)?,
         Command::Stats(args) => stats::run(&args)?,
+        Command::Keyspaces(args) => keyspaces::run(&args)?,
+        Command::Compact(args) => compact::run(&args)?,
+        Command::Backup(args) => backup::run(&args)?,
+        Command::Restore(args) => restore::run(&args)?,
         Command::Dump(args) => dump::run(&args)?,
         Command::Demo(args) => demo::run(&args)?,
         Command::Sim(args) => sim::run(&args)?,

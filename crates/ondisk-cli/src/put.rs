@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use ondisk::Db;
-
-use crate::argument::{Escaped, Sync, print_receipt};
+use crate::argument::{Escaped, InKeyspace, Sync, print_receipt};
 use crate::exit::{Exit, Failure};
 
 /// Put a value under a key, and say how far down it got.
@@ -33,6 +31,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     escaped: Escaped,
     #[command(flatten)]
+    keyspace: InKeyspace,
+    #[command(flatten)]
     sync: Sync,
     /// Print the receipt as JSON
     #[arg(long)]
@@ -42,8 +42,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let key = args.escaped.bytes("KEY", &args.key)?;
     let value = args.escaped.bytes("VALUE", &args.value)?;
-    let db = Db::builder().sync(args.sync.mode).open(&args.db)?;
-    let receipt = db.put(&key, &value)?;
+    let db = args.sync.builder().create(args.keyspace.create()).open(&args.db)?;
+    let keyspace = args.keyspace.of(&args.db, &db)?;
+    let receipt = keyspace.put_with(&key, &value, args.sync.mode_in(&keyspace))?;
     // Acknowledged is acknowledged: it is said before the close, which may yet fail.
     print_receipt("put", receipt, args.json)?;
     db.close()?;

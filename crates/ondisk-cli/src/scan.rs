@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ondisk::Db;
 use serde::Serialize;
 
-use crate::argument::say_above_watermark;
+use crate::argument::{InKeyspace, say_above_watermark};
 use crate::escape::{escape, escape_into};
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
@@ -26,6 +26,8 @@ Next: ondisk stats books.db")]
 pub(crate) struct Args {
     /// The store's directory
     db: PathBuf,
+    #[command(flatten)]
+    keyspace: InKeyspace,
     /// Print a JSON object a line, key and value in the same escape
     #[arg(long)]
     json: bool,
@@ -42,9 +44,11 @@ struct Json {
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let reader = Db::builder().open_reader(&args.db)?;
     say_above_watermark(reader.recovery());
+    let range = reader.range_in(&args.keyspace.keyspace, ..);
+    let range = range.map_err(|error| args.keyspace.missing(&args.db, error))?;
     let mut out = Out::new();
     let mut line = Vec::new();
-    for pair in reader.range(..)? {
+    for pair in range {
         let (key, value) = pair?;
         if args.json {
             out.json(&Json { ondisk: "scan", v: 1, key: escape(&key), value: escape(&value) })?;

@@ -89,7 +89,7 @@ fn every_printed_key_survives_a_kill() {
 /// nothing, or a store; and the next writer makes one, or opens it.
 #[test]
 fn a_kill_while_the_store_is_made_leaves_nothing_or_a_store() {
-    let files = ["", "LOCK", "log", "log/anchor", "log/0000000001.log", "keyspaces/0/manifest"];
+    let files = ["", "LOCK", "log", "log/anchor", "log/0000000001.log", "catalog"];
     let mut half_made = 0;
     for file in files.into_iter().cycle().take(24) {
         let scratch = Scratch::new();

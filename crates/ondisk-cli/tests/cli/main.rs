@@ -3,9 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "these tests break files from outside the store")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backup;
 mod bad_input;
 mod demo;
 mod harness;
+mod keyspaces;
 mod kill;
 mod load;
 mod play;
