@@ -9,7 +9,7 @@
 //! while a job that installed one applies it, what those of the one before did; views are of the
 //! one or of the other. A read is one positional read; nothing is ever written in place.
 //!
-//! The rooms: `cask` (what is opened and installed), `keydir` and `view` (how a read goes),
+//! The rooms: `cask` (what is opened and installed), `keydir`, `view` and `walk` (how a read goes),
 //! `checkpoint` and `merge` (the jobs), `draft` and `graveyard` (files on their way in and out),
 //! `load`, `verify` and `salvage` (what reads files from front to back), `data_file`, `hint` and
 //! `manifest` (the bytes). Knows nothing of the log but LSNs.
@@ -41,6 +41,7 @@ mod salvage;
 mod stats;
 mod verify;
 pub(crate) mod view;
+mod walk;
 
 pub(crate) use cask::open;
 pub(crate) use salvage::salvage;

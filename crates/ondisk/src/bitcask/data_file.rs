@@ -374,7 +374,7 @@ impl DataFile {
         }
     }
 
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.with(|file| file.read_exact_at(bytes, offset))
     }
 
@@ -388,20 +388,15 @@ impl DataFile {
         &self.path
     }
 
-    /// Reads the value of an entry, in one read, and verifies that it is the one that was meant.
-    pub(crate) fn read(&self, key: &[u8], place: Place) -> Result<Bytes, Error> {
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the bytes of an entry are those that were meant: of this key, as of this place.
+    pub(crate) fn check(&self, key: &[u8], place: Place, bytes: &[u8]) -> Result<(), Error> {
         let damaged = |damage| Error::damaged(&self.path, place.offset, damage);
         let body = ENTRY_HEAD + key.len();
-        let mut bytes = vec![0; body + place.value_len as usize];
-        match self.read_at(&mut bytes, place.offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let size = self.with(|file| file.size());
-                let found = size.map_err(Error::io(&self.path, "ask for the file's length"))?;
-                return Err(damaged(Damage::Length { found, expected: self.len }));
-            }
-            other => other.map_err(Error::io(&self.path, "read the data file"))?,
-        }
-        let (entry, value) = bytes.split_at(body);
+        let (entry, value) = bytes.split_at(body.min(bytes.len()));
         let Ok((head, found)) = EntryHead::ref_from_prefix(entry) else {
             return Err(damaged(Damage::OtherEntry)); // the buffer is longer than a head
         };
@@ -415,6 +410,28 @@ impl DataFile {
         if !self.sums.fits(head.value_crc, crc32c(value)) {
             return Err(damaged(Damage::ValueSum));
         }
+        Ok(())
+    }
+
+    /// Reads bytes that the file must have.
+    pub(crate) fn read_range(&self, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
+        match self.read_at(bytes, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                let size = self.with(|file| file.size());
+                let found = size.map_err(Error::io(&self.path, "ask for the file's length"))?;
+                let damage = Damage::Length { found, expected: self.len };
+                Err(Error::damaged(&self.path, offset, damage))
+            }
+            other => other.map_err(Error::io(&self.path, "read the data file")),
+        }
+    }
+
+    /// Reads the value of an entry, in one read, and verifies that it is the one that was meant.
+    pub(crate) fn read(&self, key: &[u8], place: Place) -> Result<Bytes, Error> {
+        let body = ENTRY_HEAD + key.len();
+        let mut bytes = vec![0; body + place.value_len as usize];
+        self.read_range(&mut bytes, place.offset)?;
+        self.check(key, place, &bytes)?;
         Ok(Bytes::from(bytes).slice(body..))
     }
 }

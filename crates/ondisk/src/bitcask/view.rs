@@ -9,18 +9,14 @@
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::vec;
 
 use ondisk_log::Lsn;
 
-use crate::bitcask::data_file::{DataFile, ENTRY_HEAD, Place};
 use crate::bitcask::keydir::Keydir;
+use crate::bitcask::walk::CaskWalk;
 use crate::engine::{Direction, View, Walk};
 use crate::error::Error;
 use crate::value::Value;
-
-/// How many keys a walk looks at under the keydir's lock at once.
-pub(super) const WALK_KEYS: usize = 256;
 
 /// What all views of an engine share.
 #[derive(Debug)]
@@ -33,8 +29,8 @@ pub(crate) struct Shared {
 /// One state of the engine.
 #[derive(Debug)]
 pub(crate) struct CaskView {
-    shared: Arc<Shared>,
-    through: Lsn,
+    pub(super) shared: Arc<Shared>,
+    pub(super) through: Lsn,
 }
 
 impl Shared {
@@ -53,7 +49,7 @@ impl Shared {
     }
 
     /// The keydir, for reading; its keys are in order.
-    fn ordered(&self) -> RwLockReadGuard<'_, Keydir> {
+    pub(super) fn ordered(&self) -> RwLockReadGuard<'_, Keydir> {
         loop {
             let keydir = self.keydir();
             if keydir.is_ordered() {
@@ -64,11 +60,10 @@ impl Shared {
         }
     }
 
-    fn read(&self, file: &DataFile, key: &[u8], place: Place) -> Result<Value, Error> {
+    /// Counts a read of so many bytes.
+    pub(super) fn count(&self, bytes: u64) {
         self.reads.fetch_add(1, Relaxed);
-        let bytes = (ENTRY_HEAD + key.len()) as u64 + u64::from(place.value_len);
         self.read_bytes.fetch_add(bytes, Relaxed);
-        file.read(key, place).map(Value::from)
     }
 }
 
@@ -89,7 +84,8 @@ impl View for CaskView {
         let Some(place) = keydir.place_at(key, self.through) else { return Ok(None) };
         let Some(file) = keydir.files().get(&place.file).map(Arc::clone) else { return Ok(None) };
         drop(keydir);
-        self.shared.read(&file, key, place).map(Some)
+        self.shared.count(place.entry_len(key.len()));
+        file.read(key, place).map(|value| Some(Value::from(value)))
     }
 
     fn walk(
@@ -98,119 +94,6 @@ impl View for CaskView {
         upper: Bound<&[u8]>,
         direction: Direction,
     ) -> Box<dyn Walk> {
-        Box::new(CaskWalk {
-            view: self,
-            lower: lower.map(Arc::from),
-            upper: upper.map(Arc::from),
-            direction,
-            ahead: Vec::new().into_iter(),
-            rest: Rest::More,
-            at: None,
-            value: None,
-        })
-    }
-}
-
-/// A key that a walk found, and where its value stands.
-#[derive(Debug)]
-struct Found {
-    key: Arc<[u8]>,
-    place: Place,
-    file: Arc<DataFile>,
-}
-
-/// Whether keys are left between a walk's bounds.
-#[derive(Debug, PartialEq, Eq)]
-enum Rest {
-    Nothing,
-    More,
-}
-
-/// A walk over a view, some keys ahead of where it stands.
-#[derive(Debug)]
-struct CaskWalk {
-    view: Arc<CaskView>,
-    /// What was not looked at yet lies between these.
-    lower: Bound<Arc<[u8]>>,
-    upper: Bound<Arc<[u8]>>,
-    direction: Direction,
-    ahead: vec::IntoIter<Found>,
-    rest: Rest,
-    at: Option<Found>,
-    value: Option<Value>,
-}
-
-impl CaskWalk {
-    /// Looks at the next keys.
-    fn look_ahead(&mut self) {
-        let shared = Arc::clone(&self.view.shared);
-        let keydir = shared.ordered();
-        let through = self.view.through;
-        let mut ahead = Vec::new();
-        let mut last = None;
-        let mut look = |key: &Arc<[u8]>| {
-            last = Some(Arc::clone(key));
-            let found = keydir.place_at(key, through).and_then(|place| {
-                let file = Arc::clone(keydir.files().get(&place.file)?);
-                Some(Found { key: Arc::clone(key), place, file })
-            });
-            ahead.extend(found);
-        };
-        let lower = self.lower.as_ref().map(|key| &**key);
-        let upper = self.upper.as_ref().map(|key| &**key);
-        let keys = keydir.keys(lower, upper);
-        match self.direction {
-            Direction::Forward => keys.take(WALK_KEYS).for_each(&mut look),
-            Direction::Backward => keys.rev().take(WALK_KEYS).for_each(&mut look),
-        }
-        drop(keydir);
-        match (last, self.direction) {
-            (None, _) => self.rest = Rest::Nothing,
-            (Some(last), Direction::Forward) => self.lower = Bound::Excluded(last),
-            (Some(last), Direction::Backward) => self.upper = Bound::Excluded(last),
-        }
-        self.ahead = ahead.into_iter();
-    }
-
-    fn read(&self) -> Result<Value, Error> {
-        match &self.at {
-            Some(Found { key, place, file }) => self.view.shared.read(file, key, *place),
-            None => Ok(Value::default()), // before the first advance
-        }
-    }
-}
-
-impl Walk for CaskWalk {
-    fn advance(&mut self) -> Result<bool, Error> {
-        self.value = None;
-        loop {
-            self.at = self.ahead.next();
-            if self.at.is_some() {
-                return Ok(true);
-            }
-            if self.rest == Rest::Nothing {
-                return Ok(false);
-            }
-            self.look_ahead();
-        }
-    }
-
-    fn key(&self) -> &[u8] {
-        self.at.as_ref().map_or(&[], |found| &found.key)
-    }
-
-    fn value(&mut self) -> Result<&[u8], Error> {
-        let value = match self.value.take() {
-            Some(value) => value,
-            None => self.read()?,
-        };
-        Ok(self.value.insert(value))
-    }
-
-    fn keep(&mut self) -> Result<Value, Error> {
-        match &self.value {
-            Some(value) => Ok(value.clone()),
-            None => self.read(),
-        }
+        Box::new(CaskWalk::new(self, lower, upper, direction))
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bitcask::data_file::file_name;
-use crate::bitcask::view::WALK_KEYS;
+use crate::bitcask::walk::WALK_KEYS;
 use crate::cache::Caches;
 use crate::commit::CommitWriter;
 use crate::engine::{Direction, Pins, Progress};
@@ -403,4 +403,33 @@ fn a_hint_file_that_cannot_be_read_costs_nothing_but_time() {
     assert_eq!(stats.files["hint file that could not be read"].count, 2);
     assert_eq!(stats.dead_bytes, dead);
     check(&run.cask.view(), &run.model);
+}
+
+/// What stands beside an entry cannot take it away: neither what is damaged, nor what is gone.
+#[test]
+fn a_walk_goes_on_behind_what_it_cannot_read() {
+    let mut run = Run::new();
+    let operations: Vec<_> = (0..12).map(|key| (vec![key], Some(vec![key; 3000]))).collect();
+    run.checkpoint(&operations);
+    let path = Path::new("keyspace/0000000001.data");
+    run.fs.rot(path, 64 + 5 * 3029 + 900, 1).unwrap();
+    let file = run.fs.share().open(path, Access::ReadWrite).unwrap();
+    file.set_len(64 + 10 * 3029 + 5).unwrap();
+    for direction in [Direction::Forward, Direction::Backward] {
+        let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
+        let mut walk = run.cask.view().walk(lower, upper, direction);
+        let mut missed = Vec::new();
+        while walk.advance().unwrap() {
+            let key = walk.key()[0];
+            match walk.value() {
+                Ok(value) => assert_eq!(value, vec![key; 3000]),
+                Err(error) => {
+                    assert!(error.is_damage(), "{error}");
+                    missed.push(key);
+                }
+            }
+        }
+        missed.sort_unstable();
+        assert_eq!(missed, [5, 10, 11], "{direction:?}");
+    }
 }
