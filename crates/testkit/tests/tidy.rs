@@ -120,7 +120,9 @@ fn the_repository_keeps_its_rules() {
 
 #[test]
 fn every_format_has_its_page() {
-    for format in ["anchor", "log", "data", "hint", "machine-ext4", "manifest", "lsm-manifest"] {
+    let formats =
+        ["anchor", "log", "data", "hint", "machine-ext4", "manifest", "lsm-manifest", "table"];
+    for format in formats {
         let page = root().join(format!("docs/format/{format}.md"));
         let text = fs::read_to_string(&page).unwrap_or_default();
         assert!(text.contains("ersion"), "{}: missing, or says no version", page.display());

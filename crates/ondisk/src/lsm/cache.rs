@@ -64,6 +64,7 @@ impl BlockCache {
     }
 
     /// What the blocks in memory weigh, and the filters and indexes.
+    #[cfg(test)]
     pub(crate) fn weight(&self) -> (u64, u64) {
         (self.used.load(Relaxed), self.pinned.load(Relaxed))
     }

@@ -43,8 +43,7 @@ pub(crate) struct MergeWalk {
     heap: Vec<usize>,
     /// Where in the heap the one stands that would be next without the first.
     rival: usize,
-    /// The rival stands at the same key as the first.
-    tied: Tied,
+    given: Given,
     /// The sources that must be advanced before it is known which one speaks.
     stale: Vec<usize>,
     direction: Direction,
@@ -54,9 +53,9 @@ pub(crate) struct MergeWalk {
 
 /// Whether what the first source says was given out, and whether others stand at its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tied {
-    /// Nothing was given out since the heap changed.
-    NotGiven,
+enum Given {
+    /// It was not, or it is not the first any more.
+    No,
     Alone,
     Tied,
 }
@@ -74,8 +73,8 @@ impl MergeWalk {
     pub(crate) fn new(sources: Vec<RunWalk>, direction: Direction, tombstones: Tombstones) -> Self {
         let stale = (0..sources.len()).rev().collect();
         let heap = Vec::with_capacity(sources.len());
-        let (rival, tied, winner) = (1, Tied::NotGiven, Winner::First);
-        Self { sources, heap, rival, tied, stale, direction, tombstones, winner }
+        let (rival, given, winner) = (1, Given::No, Winner::First);
+        Self { sources, heap, rival, given, stale, direction, tombstones, winner }
     }
 
     /// The same merge with another winner.
@@ -131,16 +130,16 @@ impl MergeWalk {
 
     /// Goes to the next key, whatever is said of it.
     fn next(&mut self) -> Result<bool, Error> {
-        match self.tied {
-            Tied::NotGiven => {}
-            Tied::Alone => {
+        match self.given {
+            Given::No => {}
+            Given::Alone => {
                 if self.advance_first()? {
                     return Ok(true);
                 }
             }
-            Tied::Tied => self.pass_ties(),
+            Given::Tied => self.pass_ties(),
         }
-        self.tied = Tied::NotGiven;
+        self.given = Given::No;
         while let Some(&source) = self.stale.last() {
             // Where this fails the source stays stale, and is tried again by the next call.
             let stands = self.sources[source].advance()?;
@@ -168,14 +167,14 @@ impl MergeWalk {
             Err(error) => {
                 self.pop_first();
                 self.stale.push(first);
-                self.tied = Tied::NotGiven;
+                self.given = Given::No;
                 return Err(error);
             }
         }
         let Some(&rival) = self.heap.get(self.rival) else { return Ok(true) };
         match self.compare(first, rival) {
             (Ordering::Less, keys) => {
-                self.tied = if keys.is_eq() { Tied::Tied } else { Tied::Alone };
+                self.given = if keys.is_eq() { Given::Tied } else { Given::Alone };
                 Ok(true)
             }
             _ => {
@@ -207,7 +206,7 @@ impl MergeWalk {
         };
         let tie = |(first, rival): (usize, usize)| self.compare(first, rival).1.is_eq();
         let tied = behind(0).zip(behind(self.rival)).is_some_and(tie);
-        self.tied = if tied { Tied::Tied } else { Tied::Alone };
+        self.given = if tied { Given::Tied } else { Given::Alone };
     }
 
     /// Which of two sources comes before the other, and how their keys compare in the merge's

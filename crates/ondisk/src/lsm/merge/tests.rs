@@ -1,5 +1,4 @@
 //! A merge says what the newest source says, in either direction, within any bounds.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -8,8 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::Direction::{Backward, Forward};
-use crate::lsm::table::Table;
-use crate::lsm::table::tests::{Model, bound, is_range, model, options, shelf, site, slice, write};
+use crate::lsm::table::tests::{
+    Listed, Model, bound, is_range, model, options, shelf, site, slice, write,
+};
+use crate::lsm::table::{Table, TableOptions, file_name};
 
 /// A source of a merge: one table, or its entries cut into several that do not overlap.
 fn tables(site: &Site, number: u64, model: &Model, pieces: usize) -> Arc<[Arc<Table>]> {
@@ -17,18 +18,15 @@ fn tables(site: &Site, number: u64, model: &Model, pieces: usize) -> Arc<[Arc<Ta
     let cut = entries.chunks(entries.len().div_ceil(pieces).max(1));
     cut.zip(number * 10..)
         .map(|(entries, number)| {
-            let options = crate::lsm::table::TableOptions {
-                block: 100,
-                ..crate::lsm::table::TableOptions::of(site)
-            };
+            let options = TableOptions { block: 100, ..TableOptions::of(site) };
             let meta = write(site, number, options, &entries.iter().cloned().collect());
             Table::open(site, &meta).unwrap()
         })
         .collect()
 }
 
-fn collect(mut walk: MergeWalk) -> Vec<(Vec<u8>, (Lsn, Option<Vec<u8>>))> {
-    let mut all = Vec::new();
+fn collect(mut walk: MergeWalk) -> Listed {
+    let mut all = Listed::new();
     while walk.advance().unwrap() {
         assert_eq!(walk.keep(), *walk.value());
         let value = (!walk.is_tombstone()).then(|| walk.value().to_vec());
@@ -94,7 +92,7 @@ proptest! {
         let site = site(&fs, 0);
         let metas: Vec<_> =
             models.iter().zip(1..).map(|(model, number)| write(&site, number, options, model)).collect();
-        let path = site.dir.join(crate::lsm::table::file_name(1));
+        let path = site.dir.join(file_name(1));
         let file = site.fs.open(&path, ondisk_fs::Access::ReadWrite).unwrap();
         let at = at.index(usize::try_from(metas[0].len).unwrap());
         file.write_all_at(&[0xA5, 0x5A], at as u64).unwrap();

@@ -67,6 +67,13 @@ pub(super) enum EntryKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// How much of a block can be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Understood {
+    Whole,
+    InPart,
+}
+
 /// A data block that is being filled.
 #[derive(Debug, Default)]
 pub(super) struct BlockBuilder {
@@ -167,6 +174,9 @@ pub(super) struct Entry {
     pub(super) kind: EntryKind,
     pub(super) lsn: Lsn,
 }
+
+/// Whom the entries of a block are shown, with their keys.
+pub(super) type Shower<'a> = dyn FnMut(&[u8], &Entry) -> Result<(), Error> + 'a;
 
 impl Block {
     /// Takes the payload of a data block. `pinned` is what its bytes are a part of.
@@ -332,22 +342,22 @@ impl Block {
     pub(super) fn each(
         &self,
         keys: &mut Vec<u8>,
-        show: &mut dyn FnMut(&[u8], &Entry) -> Result<(), Error>,
-    ) -> Result<Result<(), Malformed>, Error> {
+        show: &mut Shower<'_>,
+    ) -> Result<Understood, Error> {
         let mut at = Place { key: HEAD + self.restarts * RESTART, value: self.keys_end };
         for group in 0..self.restarts {
             if self.group(group) != Ok(at) {
-                return Ok(Err(Malformed));
+                return Ok(Understood::InPart);
             }
             let mut first = true;
             while first || self.group_ends(group, at) == Ok(false) {
-                let Ok((entry, next)) = self.entry(at) else { return Ok(Err(Malformed)) };
+                let Ok((entry, next)) = self.entry(at) else { return Ok(Understood::InPart) };
                 let suffix = &self.bytes[entry.suffix.clone()];
                 let (whole, start) = (first && entry.shared == 0, group == 0 && first);
                 // Behind what is shared with the key before, this one must be above.
                 let above = keys.get(entry.shared..).is_some_and(|rest| rest < suffix);
                 if (first && !whole) || !(start || above) {
-                    return Ok(Err(Malformed));
+                    return Ok(Understood::InPart);
                 }
                 keys.truncate(entry.shared);
                 keys.extend_from_slice(suffix);
@@ -356,7 +366,7 @@ impl Block {
             }
         }
         let full = Place { key: self.keys_end, value: self.bytes.len() };
-        Ok(if at == full { Ok(()) } else { Err(Malformed) })
+        Ok(if at == full { Understood::Whole } else { Understood::InPart })
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ondisk_fs::FileSystem;
 
-use super::block::{Entry, EntryKind, Malformed};
+use super::block::{Entry, EntryKind, Understood};
 use super::load::Loaded;
 use crate::error::Error;
 
@@ -33,7 +33,9 @@ pub(crate) fn dump(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result
             }
             .map_err(failed)
         })?;
-        read.map_err(|Malformed| loaded.malformed(number))?;
+        if read == Understood::InPart {
+            return Err(loaded.malformed(number));
+        }
     }
     Ok(())
 }

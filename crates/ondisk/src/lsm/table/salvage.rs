@@ -15,7 +15,7 @@ use bytes::Bytes;
 use ondisk_fs::{File, FileSystem};
 use ondisk_log::Lsn;
 
-use super::block::{Block, Entry, EntryKind};
+use super::block::{Block, Entry, EntryKind, Understood};
 use super::format::{
     BLOCK_HEAD, BLOCK_TAG, BLOCK_TAG_AT, BlockKind, FOOTER, HEADER, Header, Identity, Packing,
     Seed, Sums, block_len, check_block,
@@ -130,7 +130,7 @@ impl Search<'_> {
             first.get_or_insert_with(|| Box::from(key));
             Ok(())
         })?;
-        if read.is_err() {
+        if read == Understood::InPart {
             return Ok(false);
         }
         self.close(at, first);
@@ -140,7 +140,7 @@ impl Search<'_> {
             let value = &block.bytes()[entry.value.clone()];
             take(key, entry.lsn, (entry.kind == EntryKind::Value).then_some(value))
         })?;
-        Ok(taken.is_ok())
+        Ok(taken == Understood::Whole)
     }
 
     /// Ends the range that is lost, if one was begun, in front of a key.

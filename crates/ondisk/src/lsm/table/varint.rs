@@ -45,7 +45,6 @@ pub(super) fn take_len(bytes: &[u8], at: &mut usize) -> Option<usize> {
     usize::try_from(take(bytes, at)?).ok()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "seven bits are what is wanted")]
 fn low(number: u64) -> u8 {
     (number & 0x7F) as u8
 }

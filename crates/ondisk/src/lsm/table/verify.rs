@@ -6,7 +6,7 @@
 use ondisk_log::Lsn;
 
 use super::Table;
-use super::block::{Block, Entry, EntryKind, Malformed};
+use super::block::{Block, Entry, EntryKind, Understood};
 use super::format::{HEADER, Header};
 use super::load::{Loaded, read};
 use crate::error::{Damage, Error};
@@ -120,7 +120,10 @@ impl<'a> Check<'a> {
             Ok(())
         })?;
         self.raw += block.bytes().len() as u64;
-        read.map_err(|Malformed| damaged(Damage::Field("block")))
+        match read {
+            Understood::Whole => Ok(()),
+            Understood::InPart => Err(damaged(Damage::Field("block"))),
+        }
     }
 
     /// Verifies what all blocks together must be.

@@ -170,12 +170,6 @@ impl TableWriter {
         })
     }
 
-    /// Removes the file. Where that fails it stays, unnamed, and the next sweep removes it.
-    pub(crate) fn abandon(self) -> Result<(), Error> {
-        drop(self.file);
-        self.site.fs.remove(&self.path).map_err(Error::io(&self.path, "remove the table"))
-    }
-
     /// Puts the block that was filled behind the others.
     fn end_block(&mut self) -> Result<(), Error> {
         self.block.finish(&mut self.payload);

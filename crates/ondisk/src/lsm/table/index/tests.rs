@@ -1,5 +1,4 @@
 //! The index leads to the block that may hold a key, and any bytes are read or refused.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 
