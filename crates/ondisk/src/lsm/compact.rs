@@ -158,8 +158,12 @@ impl Compaction {
         Ok(true)
     }
 
-    /// Whether the table that is being written overlaps with much of the next level.
+    /// Whether the table that is being written overlaps with much of the next level. One of the
+    /// first level does, and is kept whole: they are counted.
     fn is_wide(&self, below: &mut [Beside], key: &[u8]) -> bool {
+        if self.plan.to == 0 {
+            return false;
+        }
         below.first_mut().is_some_and(|next| next.passed(key) > self.lsm.shape.widest())
     }
 

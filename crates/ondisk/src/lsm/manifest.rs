@@ -186,7 +186,8 @@ impl Manifest {
         let ascending = |level: &Vec<TableMeta>| {
             level.windows(2).all(|pair| pair[0].last[..] < pair[1].first[..])
         };
-        let numbers_descend = self.levels[0].windows(2).all(|pair| pair[0].number > pair[1].number);
+        let age = |table: &TableMeta| (table.newest, table.number);
+        let youngest_first = self.levels[0].windows(2).all(|pair| age(&pair[0]) > age(&pair[1]));
         let mut tables = self.levels.iter().flatten();
         let contradicts = |it: &TableMeta| {
             let none_above = it.newest <= self.through && it.number < self.next_number;
@@ -195,8 +196,8 @@ impl Manifest {
         };
         if tables.any(contradicts) {
             Some("table")
-        } else if !numbers_descend {
-            Some("number")
+        } else if !youngest_first {
+            Some("newest")
         } else if !self.levels[1..].iter().all(ascending) {
             Some("first or last")
         } else {

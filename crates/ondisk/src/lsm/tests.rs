@@ -30,10 +30,11 @@ type Ops = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 /// So small that a few entries fill levels.
 pub(crate) const SMALL: Shape = Shape {
     first_level: 2,
+    lightest: 1,
     first_level_full: 10,
-    base: 1200,
+    base: 2000,
     growth: 3,
-    table: 600,
+    table: 1000,
     young_table: 900,
 };
 

@@ -75,7 +75,8 @@ impl Version {
             let stays = level.tables().iter().filter(|it| !goes(it));
             let mut tables: Vec<_> = comes.map(|(_, it)| it).chain(stays).map(Arc::clone).collect();
             if index == 0 {
-                tables.sort_by_key(|it| std::cmp::Reverse(it.meta().number));
+                // By what they hold: a number may have been taken before that of an older table.
+                tables.sort_by_key(|it| std::cmp::Reverse((it.meta().newest, it.meta().number)));
             } else {
                 tables.sort_by(|a, b| a.meta().first.cmp(&b.meta().first));
             }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a plan takes, with a table of the first level, every older one that overlaps with
 //! it, and every table of the next level that overlaps with any of them. So what it writes is
-//! newer than all that stays below, and older than all that stays above. Two plans that are
+//! newer than all that stays below, and older than all that stays above. (Where all tables of the
+//! first level are merged into one, that one is older than what comes meanwhile.) Two plans that are
 //! carried out at once share no table, and write no two tables that overlap into one level.
 //!
 //! Looks at the tables' first and last keys alone, and reads none.
@@ -136,7 +137,10 @@ impl Picker<'_> {
             if level == 1 && first_waits {
                 continue;
             }
-            let plan = if level == 0 { self.first_level() } else { self.level(level) };
+            let plan = match level {
+                0 => self.first_level().map(|plan| self.by_itself(&plan).unwrap_or(plan)),
+                _ => self.level(level),
+            };
             if plan.is_some() {
                 return plan;
             }
@@ -246,6 +250,20 @@ impl Picker<'_> {
             return Some(plan);
         }
         (!self.claims.forbid(&plan)).then_some(plan)
+    }
+
+    /// All tables of the first level into one that stays there, where another plan would drag too
+    /// much along. What comes meanwhile is younger, and all that is older stands below.
+    fn by_itself(&self, instead: &Plan) -> Option<Plan> {
+        let young = self.version.levels[0].tables();
+        let bytes: u64 = young.iter().map(|it| it.meta().len).sum();
+        let below: u64 = instead.lower.iter().map(|it| it.meta().len).sum();
+        if bytes >= self.shape.table || below <= bytes.saturating_mul(self.shape.lightest) {
+            return None;
+        }
+        let (upper, lower) = (young.to_vec(), Vec::new());
+        let plan = Plan { from: 0, to: 0, upper, lower, how: How::Merge };
+        (young.len() > 1 && !self.claims.forbid(&plan)).then_some(plan)
     }
 
     /// The table of a sorted level that drags the least along.

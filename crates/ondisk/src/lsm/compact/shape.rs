@@ -14,6 +14,9 @@ use crate::lsm::version::{Level, Version};
 pub(crate) struct Shape {
     /// So many tables of the first level are merged into the second.
     pub(crate) first_level: usize,
+    /// Where the second level has so many times the bytes that the first would bring, the first is
+    /// merged by itself: else a few entries would write much anew.
+    pub(crate) lightest: u64,
     /// At so many writers wait: each is one more to be asked by a read.
     pub(crate) first_level_full: usize,
     /// What the second level takes, in bytes.
@@ -30,6 +33,7 @@ impl Default for Shape {
     fn default() -> Self {
         Self {
             first_level: 4,
+            lightest: 4,
             first_level_full: 20,
             base: 128 << 20,
             growth: 10,

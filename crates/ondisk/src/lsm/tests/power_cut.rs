@@ -190,7 +190,7 @@ const SHAPES: [Shape; 8] = [
         run.reclaim(Reclaim::All);
     }),
     ("three levels", |run| {
-        run.bulk = 120;
+        run.bulk = 240;
         for _ in 0..8 {
             run.checkpoint();
             run.reclaim(Reclaim::Due);

@@ -13,6 +13,7 @@ use crate::lsm::version::Edit;
 
 const SHAPE: Shape = Shape {
     first_level: 4,
+    lightest: 4,
     first_level_full: 20,
     base: 4000,
     growth: 10,
@@ -192,6 +193,23 @@ fn the_first_level_does_not_wait_for_ever() {
     assert!(pick(&after, &claims).is_none());
     claims.release(one);
     assert_eq!(pick(&after, &claims).unwrap().from, 0);
+}
+
+/// A few bytes above many are merged by themselves, and once only.
+#[test]
+fn little_above_much_is_merged_by_itself() {
+    let young = (0..4).map(|it| table(906 - it * 5, 0, 99, 50)).collect();
+    let level = (0..3_u8).map(|it| table(101 + u64::from(it) * 5, it * 30, it * 30 + 29, 1000));
+    let before = version(&[young, level.collect()]);
+    let (plans, _) = plans(&before, Reclaim::Due);
+    assert_eq!(plans.len(), 1);
+    assert_eq!((plans[0].from, plans[0].to, plans[0].upper.len()), (0, 0, 4));
+    let after = carry_out(&before, &plans[0], 1000);
+    assert_eq!(after.levels[0].tables().len(), 1);
+    let picker =
+        Picker { version: &after, claims: &Claims::default(), shape: &SHAPE, broken: None };
+    assert!(picker.pick(Reclaim::Due).is_none());
+    assert_eq!(picker.pick(Reclaim::All).unwrap().to, 1);
 }
 
 #[test]
