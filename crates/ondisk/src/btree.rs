@@ -252,6 +252,7 @@ impl Btree {
             }
             seen || read
         });
+        space.trim();
         let edit = writer.next_edit;
         writer.next_edit += 1;
         let pages = PageManager::open(&self.site, self.tree.shape)?;

@@ -170,6 +170,9 @@ impl Checkpoint {
             assert!((work.durable)() >= through, "a meta page is never ahead of the log");
         }
         self.engine.install(&mut ready, work.pins)?;
+        // The tree is in place: a file that stays longer than it needs to be costs space alone.
+        let cut = ready.pages.shrink(self.engine.tree.shape.offset(ready.meta.page_count));
+        drop(cut);
         ready.pages.close();
         Ok(Stage::Finished)
     }

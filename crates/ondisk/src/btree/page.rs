@@ -7,7 +7,6 @@
 //!
 //! Knows nothing of files, caches and views. The bytes are specified in `docs/format/page.md`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ondisk_log::StoreId;
@@ -17,6 +16,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::checksum::crc32c;
 use crate::error::Damage;
 use crate::limits::LONGEST_KEY;
+
+mod slice;
+
+pub(crate) use slice::PageSlice;
 
 /// What a page begins with.
 /// ```text
@@ -223,7 +226,21 @@ pub(crate) struct Page {
     count: usize,
     end: usize,
     tail: usize,
+    /// A copy of the tail's first bytes: a search in a page that has gone cold need not fetch its
+    /// other end for a short prefix.
+    short: [u8; SHORT],
     bytes: Box<[u8]>,
+}
+
+/// How long a prefix may be that is kept beside the page.
+const SHORT: usize = 16;
+
+/// Where an entry of a node stands in its bytes: the key's suffix, and behind it the payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cell {
+    at: usize,
+    payload: usize,
+    end: usize,
 }
 
 /// A value in a leaf.
@@ -246,6 +263,7 @@ impl Page {
             count: 0,
             end: 0,
             tail: 0,
+            short: [0; SHORT],
             bytes: Box::default(),
         }
     }
@@ -273,10 +291,11 @@ impl Page {
             count: usize::from(header.count.get()),
             end,
             tail,
+            short: [0; SHORT],
             bytes,
         };
         page.check_structure(shape)?;
-        Ok(page)
+        Ok(page.with_short_prefix())
     }
 
     /// A page that was made here.
@@ -291,8 +310,24 @@ impl Page {
             count: usize::from(header.count.get()),
             end: header.end.get() as usize,
             tail: header.tail.get() as usize,
+            short: [0; SHORT],
             bytes,
         }
+        .with_short_prefix()
+    }
+
+    fn with_short_prefix(mut self) -> Self {
+        let len = self.tail.min(SHORT);
+        let mut short = [0; SHORT];
+        short[..len].copy_from_slice(&self.tail()[..len]);
+        self.short = short;
+        self
+    }
+
+    /// The prefix that all keys of a node have in common.
+    #[inline]
+    fn prefix(&self) -> &[u8] {
+        if self.tail <= SHORT { &self.short[..self.tail] } else { self.tail() }
     }
 
     fn check_structure(&self, shape: Shape) -> Result<(), Damage> {
@@ -406,19 +441,32 @@ impl Page {
         self.slots().get(index).map_or(&[], |slot| self.suffix_of(slot))
     }
 
-    /// Where what is stored beside a key stands.
-    fn payload_place(&self, index: usize) -> (usize, usize) {
+    /// Where an entry stands.
+    #[inline]
+    pub(crate) fn cell(&self, index: usize) -> Cell {
         let slots = self.slots();
-        let Some(slot) = slots.get(index) else { return (0, 0) };
-        let begin = usize::from(slot.at.get()) + usize::from(slot.suffix_len.get());
+        let Some(slot) = slots.get(index) else { return Cell::default() };
+        let at = usize::from(slot.at.get());
+        let payload = at + usize::from(slot.suffix_len.get());
         let end = slots.get(index + 1).map_or(self.end, |next| usize::from(next.at.get()));
-        (begin, end)
+        Cell { at, payload, end }
+    }
+
+    /// What follows the common prefix in the key of a cell.
+    #[inline]
+    pub(crate) fn suffix_in(&self, cell: Cell) -> &[u8] {
+        self.bytes.get(cell.at..cell.payload).unwrap_or_default()
+    }
+
+    /// What is stored in a cell beside its key.
+    #[inline]
+    pub(crate) fn payload_in(&self, cell: Cell) -> &[u8] {
+        self.bytes.get(cell.payload..cell.end).unwrap_or_default()
     }
 
     /// What is stored beside a key, as it stands in the page.
     pub(crate) fn payload(&self, index: usize) -> &[u8] {
-        let (begin, end) = self.payload_place(index);
-        self.bytes.get(begin..end).unwrap_or_default()
+        self.payload_in(self.cell(index))
     }
 
     /// The value of a leaf's entry.
@@ -446,8 +494,9 @@ impl Page {
     }
 
     /// Where a key is, or would be.
+    #[inline]
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let (slots, prefix) = (self.slots(), self.tail());
+        let (slots, prefix) = (self.slots(), self.prefix());
         let Some(rest) = key.strip_prefix(prefix) else {
             return Err(if key < prefix { self.first_keyed() } else { slots.len() });
         };
@@ -536,34 +585,6 @@ pub(crate) fn seal(mut header: Header, mut bytes: Box<[u8]>, kind: Kind, shape: 
     header.sum = U32::new(shape.sum(&bytes));
     bytes[..HEADER].copy_from_slice(header.as_bytes());
     Page::made(&header, bytes, kind)
-}
-
-/// A value that keeps the page on which it stands.
-#[derive(Clone, Debug)]
-pub(crate) struct PageSlice {
-    page: Arc<Page>,
-    at: usize,
-    end: usize,
-}
-
-impl PageSlice {
-    /// The bytes of an inline value.
-    pub(crate) fn inline(page: Arc<Page>, index: usize) -> Self {
-        let (begin, end) = page.payload_place(index);
-        Self { page, at: (begin + 1).min(end), end }
-    }
-
-    /// The bytes of a blob.
-    pub(crate) fn blob(page: Arc<Page>) -> Self {
-        let (at, end) = (page.end, page.end + page.tail);
-        Self { page, at, end }
-    }
-}
-
-impl AsRef<[u8]> for PageSlice {
-    fn as_ref(&self) -> &[u8] {
-        self.page.bytes.get(self.at..self.end).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]

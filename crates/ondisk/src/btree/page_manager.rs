@@ -141,6 +141,19 @@ impl PageManager {
         Ok(())
     }
 
+    /// Cuts the file where much of it lies behind the last page in use, once the meta page that says
+    /// so is durable.
+    pub(crate) fn shrink(&mut self, end: u64) -> Result<(), Error> {
+        let slack = (end / 4).max(2 * GROWTH.start());
+        if self.len <= end.saturating_add(slack) {
+            return Ok(());
+        }
+        let len = end + (end / 8).max(*GROWTH.start());
+        self.file.set_len(len).map_err(Error::io(&self.path, "cut the file of pages"))?;
+        self.len = len;
+        Ok(())
+    }
+
     /// Returns when all pages that were given are durable.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
         self.write_waiting()?;

@@ -207,6 +207,17 @@ impl Space {
         }
     }
 
+    /// Gives up the free pages behind the last one in use.
+    pub(crate) fn trim(&mut self) {
+        let last = self.free.iter().next_back().map(|(&first, &len)| Run { first, len });
+        let Some(last) = last.filter(|last| last.end() == self.end) else { return };
+        self.unindex(last);
+        self.free_pages -= u64::from(last.len);
+        // The rest of a block that is in use stays.
+        self.end = last.first.next_multiple_of(self.unit);
+        self.release(Run { first: last.first, len: self.end - last.first });
+    }
+
     /// Ends an edit: what it has freed is the caller's from now on.
     pub(crate) fn settle(&mut self) -> Vec<Run> {
         self.put_back();

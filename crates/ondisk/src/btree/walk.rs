@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 
-use crate::btree::page::{BlobRef, Content, Kind, Page, PageSlice};
+use crate::btree::page::{BlobRef, Cell, Content, Kind, Page, PageSlice, content};
 use crate::btree::tree::TreeView;
 use crate::engine::{Direction, Walk};
 use crate::error::Error;
@@ -26,7 +26,7 @@ pub(crate) struct TreeWalk {
     above: Vec<Visit>,
     leaf: Option<Visit>,
     /// The entry in the leaf.
-    at: usize,
+    cell: Cell,
     /// The key of the entry, where its leaf has a prefix.
     key: Vec<u8>,
     /// How much of `key` is the leaf's prefix.
@@ -86,7 +86,7 @@ impl TreeWalk {
             started: Started::No,
             above: Vec::new(),
             leaf: None,
-            at: 0,
+            cell: Cell::default(),
             key: Vec::new(),
             prefix: 0,
             blob: None,
@@ -158,8 +158,16 @@ impl TreeWalk {
         Ok(true)
     }
 
-    fn content(&self) -> Content<'_> {
-        self.leaf.as_ref().map_or(Content::Inline(&[]), |leaf| leaf.page.content(self.at))
+    fn payload(&self) -> &[u8] {
+        self.leaf.as_ref().map_or(&[], |leaf| leaf.page.payload_in(self.cell))
+    }
+
+    /// Where the value stands, if it has pages of its own.
+    fn blob(&self) -> Option<BlobRef> {
+        match content(self.payload()) {
+            Content::Blob(blob) => Some(blob),
+            Content::Inline(_) => None,
+        }
     }
 
     fn load_blob(&mut self, at: BlobRef) -> Result<&Arc<Page>, Error> {
@@ -177,10 +185,10 @@ impl Walk for TreeWalk {
             if let Some(leaf) = &mut self.leaf
                 && let Some(at) = leaf.next(self.direction)
             {
-                self.at = at;
+                self.cell = leaf.page.cell(at);
                 if self.prefix > 0 {
                     self.key.truncate(self.prefix);
-                    self.key.extend_from_slice(leaf.page.suffix(at));
+                    self.key.extend_from_slice(leaf.page.suffix_in(self.cell));
                 }
                 return Ok(true);
             }
@@ -192,28 +200,27 @@ impl Walk for TreeWalk {
 
     fn key(&self) -> &[u8] {
         match &self.leaf {
-            Some(leaf) if self.prefix == 0 => leaf.page.suffix(self.at),
+            Some(leaf) if self.prefix == 0 => leaf.page.suffix_in(self.cell),
             _ => &self.key,
         }
     }
 
     fn value(&mut self) -> Result<&[u8], Error> {
-        if let Content::Blob(blob) = self.content() {
-            return Ok(self.load_blob(blob)?.tail());
-        }
-        match self.content() {
-            Content::Inline(value) => Ok(value),
-            Content::Blob(_) => Ok(&[]), // just answered
+        match self.blob() {
+            Some(blob) => Ok(self.load_blob(blob)?.tail()),
+            None => Ok(self.payload().get(1..).unwrap_or_default()), // behind its tag
         }
     }
 
     fn keep(&mut self) -> Result<Value, Error> {
-        if let Content::Blob(blob) = self.content() {
+        if let Some(blob) = self.blob() {
             let page = Arc::clone(self.load_blob(blob)?);
             return Ok(Value::pinned(PageSlice::blob(page)));
         }
         match &self.leaf {
-            Some(leaf) => Ok(Value::pinned(PageSlice::inline(Arc::clone(&leaf.page), self.at))),
+            Some(leaf) => {
+                Ok(Value::pinned(PageSlice::inline_in(Arc::clone(&leaf.page), self.cell)))
+            }
             None => Ok(Value::default()),
         }
     }

@@ -1,5 +1,4 @@
 //! Meta pages from bytes that nobody vouches for.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proptest::prelude::*;
 

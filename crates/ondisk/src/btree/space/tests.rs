@@ -20,6 +20,7 @@ proptest! {
             1..12,
         ),
         page_size in prop::sample::select(vec![1024_usize, 2048, 4096, 65536]),
+        trims in any::<bool>(),
     ) {
         let first = u32::try_from(8192 / page_size).unwrap_or(0).max(2);
         let mut space = Space::new(page_size, first);
@@ -41,6 +42,9 @@ proptest! {
             }
             let freed = space.settle();
             freed.into_iter().for_each(|run| space.release(run));
+            if trims {
+                space.trim();
+            }
             let mut all: Vec<u32> =
                 used.iter().copied().chain(space.free_runs()).flat_map(pages).collect();
             all.sort_unstable();

@@ -188,6 +188,25 @@ fn noticed(rule: BtreeRule, broken: Option<BtreeRule>) -> bool {
 }
 
 #[test]
+fn a_file_shrinks_behind_its_last_page() {
+    let (fs, readers) = (MemFs::new(), Readers::default());
+    let engine = open(site(&fs, 1024, None)).unwrap();
+    let keys = (0..3000_u32).map(|n| format!("key{n:05}").into_bytes());
+    let put: Changes = keys.clone().map(|key| (key, Some(vec![1; 200]))).collect();
+    checkpoint(&engine, &put, 1, &readers).unwrap();
+    let large = fs.read("tree/pages").unwrap().len();
+    let gone: Changes = keys.map(|key| (key, None)).collect();
+    checkpoint(&engine, &gone, 2, &readers).unwrap();
+    for nth in 3..6 {
+        checkpoint(&engine, &Changes::new(), nth, &readers).unwrap();
+    }
+    let small = fs.read("tree/pages").unwrap().len();
+    assert!(small < large / 3, "{large} bytes, then {small}");
+    assert_eq!(findings(&site(&fs, 1024, None)), []);
+    assert_eq!(open(site(&fs, 1024, None)).unwrap().stats().keys, Some(0));
+}
+
+#[test]
 fn each_broken_rule_is_noticed() {
     let mut missed = vec![];
     for rule in BtreeRule::ALL {

@@ -1,9 +1,15 @@
 //! Figures, by hand: `cargo test --release -p ondisk --lib btree::tests::speed -- --ignored --nocapture`.
-#![expect(clippy::disallowed_methods, reason = "a measurement reads a clock")]
+#![expect(clippy::disallowed_methods, reason = "a measurement reads a clock of the kernel's")]
 
-use std::time::Instant;
+use std::time::Duration;
 
 use super::*;
+
+/// The processor time of this thread, which other programs do not count in.
+fn now() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
 
 const KEYS: u64 = 1_000_000;
 
@@ -30,36 +36,36 @@ fn a_million_keys() {
     };
     let engine = open(site.clone()).unwrap();
     let readers = Readers::default();
-    let begin = Instant::now();
+    let begin = now();
     for round in 0..10 {
         let keys = round * KEYS / 10..(round + 1) * KEYS / 10;
         let changes = keys.map(|n| (key(n), Some(vec![7; 100]))).collect();
         checkpoint(&engine, &changes, round + 1, &readers).unwrap();
     }
-    println!("load {:?}", begin.elapsed());
+    println!("load {:?}", (now() - begin));
     println!("{:?}", engine.stats());
     drop(engine);
-    let begin = Instant::now();
+    let begin = now();
     let engine = open(site).unwrap();
-    println!("open {:?}", begin.elapsed());
+    println!("open {:?}", (now() - begin));
     let view = engine.view();
     for name in ["cold", "warm", "warm"] {
-        let begin = Instant::now();
+        let begin = now();
         let mut sum = 0;
         let mut walk =
             Arc::clone(&view).walk(Bound::Unbounded, Bound::Unbounded, Direction::Forward);
         while walk.advance().unwrap() {
             sum += walk.key().len() + usize::from(walk.value().unwrap()[0]);
         }
-        let each = begin.elapsed() / u32::try_from(KEYS).unwrap();
+        let each = (now() - begin) / u32::try_from(KEYS).unwrap();
         println!("{name} scan {each:?} a key ({sum})");
     }
     for name in ["hit", "hit", "miss"] {
         let more = if name == "miss" { KEYS } else { 0 };
         let keys: Vec<_> = (0..KEYS).map(|n| key(mix(n) % KEYS + more)).collect();
-        let begin = Instant::now();
+        let begin = now();
         let found = keys.iter().filter(|key| view.get(key).unwrap().is_some()).count();
-        let each = begin.elapsed() / u32::try_from(KEYS).unwrap();
+        let each = (now() - begin) / u32::try_from(KEYS).unwrap();
         println!("{name} {each:?} a key ({found})");
     }
     println!("{:?}", engine.stats());
