@@ -38,8 +38,13 @@ pub(crate) struct Seen {
 impl Seen {
     /// Looks at every byte of an entry.
     pub(crate) fn see(&mut self, key: &[u8], value: &[u8]) {
+        self.add(sum(key) + sum(value));
+    }
+
+    /// Takes an entry whose bytes were looked at.
+    pub(crate) fn add(&mut self, sum: u64) {
         self.entries += 1;
-        self.sum += sum(key) + sum(value);
+        self.sum += sum;
     }
 }
 

@@ -286,6 +286,9 @@ impl Merge {
     }
 
     fn value(&mut self) -> Result<&[u8], Error> {
+        if !self.values.are_there() {
+            return self.held(); // so it is no reference
+        }
         if let Some(reference) = Reference::of(self.held()?) {
             let value = self.values.read(self.key(), reference)?;
             return Ok(self.large.insert(value));

@@ -62,11 +62,11 @@ fn a_store_is_open_once() {
     let db = builder(&fs).open("db").unwrap();
     for error in [
         builder(&fs).open("db").map(drop).unwrap_err(),
-        builder(&fs).open_reader("db").map(drop).unwrap_err(),
         check(fs.share(), "db").map(drop).unwrap_err(),
     ] {
         assert!(matches!(error, Error::Locked { .. }), "{error}");
     }
+    drop(builder(&fs).open_reader("db").unwrap()); // a reader may come in beside it
     let clone = db.clone();
     db.close().unwrap();
     clone.close().unwrap();
