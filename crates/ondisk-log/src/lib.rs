@@ -27,7 +27,7 @@
 //! `anchor` (where the log begins and ends), `read` (bytes → records, tail, damage: untrusted),
 //! `scan` (follows the chain through the segments), `recover` (what a writer does before it serves),
 //! `group` and `plan` (group commit without threads), `append` (its threads), `keeper` (segments and anchor),
-//! `truncate` (what is given back),
+//! `truncate` (what is given back), `salvage` (what a broken chain leaves),
 //! `log` (the front door). The bytes are specified in `docs/format/log.md` and `anchor.md`.
 //!
 //! Knows nothing of keys and values. Starts no thread and reads no clock.
@@ -46,6 +46,7 @@ mod plan;
 mod read;
 mod record;
 mod recover;
+mod salvage;
 mod scan;
 mod segment;
 
@@ -63,4 +64,5 @@ pub use options::LogOptions;
 pub use options::Sabotage;
 pub use read::{Group, GroupReader, Link, ReadEnd};
 pub use recover::{Recovered, TornTail};
+pub use salvage::{Gap, Salvaged, salvage};
 pub use scan::Flow;

@@ -118,6 +118,11 @@ impl GroupReader {
         self.at = 0;
     }
 
+    /// Goes to a place, where a group is known to begin.
+    pub(crate) fn seek(&mut self, to: u64) {
+        self.at = to;
+    }
+
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }

@@ -170,6 +170,7 @@ impl Reader {
         dir: impl AsRef<Path>,
         told: &mut dyn FnMut(BackupProgress<'_>),
     ) -> Result<BackupReport, Error> {
+        self.check_whole()?;
         let spaces = self.spaces().iter().map(|space| (&**space, space.generations()));
         let recovered = self.recovery();
         let (store, lsn) = (recovered.store, recovered.end);

@@ -18,6 +18,7 @@ use crate::engine::FileKind;
 use crate::error::Error;
 use crate::keyspace::Space;
 use crate::options::EngineKind;
+use crate::values::ValueFiles;
 
 /// What of a store can be lost, by which death, and why no more.
 ///
@@ -176,6 +177,9 @@ impl KeyspaceDurability {
         let own = space.options.sync.is_some();
         let mut files = vec![segment(mode)];
         files.extend(space.engine.files());
+        if !files.iter().any(|file| file.kind == ValueFiles::file_kind().kind) {
+            files.push(ValueFiles::file_kind());
+        }
         Self {
             name: space.name.clone(),
             engine: space.options.engine,

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Site};
 use crate::error::Error;
 use crate::lsm;
 use crate::options::EngineKind;
+use crate::salvage::Salvage;
 
 /// Opens the engine of a keyspace. Reads, writes nothing.
 pub(crate) fn open(site: Site) -> Result<Arc<dyn Engine>, Error> {
@@ -26,5 +27,14 @@ pub(crate) fn verify(site: &Site, sink: &mut dyn FnMut(Finding)) -> Result<(), E
         EngineKind::Bitcask => bitcask::verify(site, sink),
         EngineKind::Lsm => lsm::verify(site, sink),
         EngineKind::Btree => btree::verify::verify(site, sink),
+    }
+}
+
+/// Gives out every entry of a keyspace's files that verifies, and every range that does not.
+pub(crate) fn salvage(site: &Site, sink: &mut dyn Salvage) -> Result<(), Error> {
+    match site.options.engine {
+        EngineKind::Bitcask => bitcask::salvage(site, sink),
+        EngineKind::Lsm => lsm::salvage(site, sink),
+        EngineKind::Btree => btree::salvage::salvage(site, sink),
     }
 }

@@ -198,6 +198,17 @@ pub enum Error {
         /// Why, and what to do.
         why: &'static str,
     },
+    /// A keyspace that a reader could not open. The others can be read.
+    #[error(
+        "the keyspace `{}` is damaged: {what}; the other keyspaces can be read, and `salvage` \
+         copies what verifies", name.escape_default()
+    )]
+    KeyspaceDamaged {
+        /// Its name.
+        name: String,
+        /// What is wrong with it, as a sentence.
+        what: String,
+    },
     /// The store was closed, by this handle or by a clone of it.
     #[error("the store is closed; open it again")]
     Closed,
@@ -342,6 +353,7 @@ impl Error {
         matches!(
             self,
             Self::Damaged { .. }
+                | Self::KeyspaceDamaged { .. }
                 | Self::Log(LogError::Damaged { .. } | LogError::AnchorMissing { .. })
         )
     }

@@ -98,6 +98,7 @@ pub use options::{
 };
 pub use range::Range;
 pub use reader::Reader;
+pub use salvage::{Lost, SalvageReport, SalvagedKeyspace, salvage};
 pub use snapshot::{At, Snapshot};
 pub use stats::{KeyspaceStats, Stats};
 pub use transaction::Transaction;

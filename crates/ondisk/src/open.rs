@@ -263,6 +263,27 @@ impl Engines {
         Ok(Self { catalog, site, opened })
     }
 
+    /// Opens the engines that are whole; the keyspaces of the others are left out, and said.
+    pub(crate) fn open_whole(
+        site: Site,
+        path: &Path,
+        mut catalog: Catalog,
+    ) -> Result<(Self, Vec<(String, Error)>), Error> {
+        let (mut opened, mut whole, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
+        for listed in std::mem::take(&mut catalog.keyspaces) {
+            match crate::engines::open(site_of(&site, path, listed.id, listed.options)) {
+                Ok(engine) => {
+                    opened.push(engine);
+                    whole.push(listed);
+                }
+                Err(error) if error.is_damage() => damaged.push((listed.name, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        catalog.keyspaces = whole;
+        Ok((Self { catalog, site, opened }, damaged))
+    }
+
     /// All commits through this one are in engines.
     pub(crate) fn replay_from(&self) -> Lsn {
         let through = self.opened.iter().map(|engine| engine.commit_point().through);

@@ -39,6 +39,7 @@ pub struct Reader {
     fs: Arc<dyn FileSystem>,
     path: PathBuf,
     spaces: Spaces,
+    damaged: Vec<(String, Error)>,
     released: Lsn,
     recovered: Recovered,
     _beside: Beside,
@@ -109,7 +110,8 @@ impl Reader {
     ) -> Result<Self, Error> {
         let catalog = read_catalog(&**fs, path)?;
         let caches = Arc::new(Caches::new(cache_bytes));
-        let engines = Engines::open(common_site(fs, catalog.store, caches), path, catalog)?;
+        let site = common_site(fs, catalog.store, caches);
+        let (engines, damaged) = Engines::open_whole(site, path, catalog)?;
         let mut replayed = Replayed::of(&engines);
         let log = log_dir(path);
         let mut sink = |lsn, payload: Bytes| replayed.take(&log, lsn, &payload, u64::MAX);
@@ -128,7 +130,7 @@ impl Reader {
         let released = catalog.released;
         let spaces = spaces(&site, path, &catalog, young, opened)?;
         let (fs, path) = (Arc::clone(fs), path.to_owned());
-        Ok(Self { fs, path, spaces, released, recovered, _beside: beside })
+        Ok(Self { fs, path, spaces, damaged, released, recovered, _beside: beside })
     }
 
     /// The value of a key of the default keyspace; `None` when it has none.
@@ -172,6 +174,12 @@ impl Reader {
         self.spaces.iter().map(|space| (space.name.as_str(), space.options))
     }
 
+    /// The keyspaces that cannot be opened, each with what is wrong with it. The others can be read.
+    #[must_use]
+    pub fn damaged(&self) -> &[(String, Error)] {
+        &self.damaged
+    }
+
     /// What was found: where the log ends, and whether it was closed.
     #[must_use]
     pub fn recovery(&self) -> &Recovered {
@@ -210,8 +218,20 @@ impl Reader {
         &self.spaces
     }
 
+    /// An error where a keyspace cannot be opened.
+    pub(crate) fn check_whole(&self) -> Result<(), Error> {
+        self.damaged.first().map_or(Ok(()), |found| Err(damaged(found)))
+    }
+
     fn space(&self, name: &str) -> Result<&Arc<Space>, Error> {
+        if let Some(found) = self.damaged.iter().find(|(it, _)| it == name) {
+            return Err(damaged(found));
+        }
         let found = self.spaces.iter().find(|space| space.name == name);
         found.ok_or_else(|| Error::NoKeyspace { name: name.to_owned() })
     }
+}
+
+fn damaged((name, error): &(String, Error)) -> Error {
+    Error::KeyspaceDamaged { name: name.clone(), what: error.to_string() }
 }

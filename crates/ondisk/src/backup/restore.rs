@@ -106,7 +106,7 @@ fn no_such(dir: &Path) -> impl FnOnce() -> Error + '_ {
 }
 
 /// Where a store is made before it gets its name.
-fn restoring_path(path: &Path) -> PathBuf {
+pub(crate) fn restoring_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".restoring");
     path.with_file_name(name)
@@ -117,7 +117,7 @@ fn in_the_way(path: &Path, why: &'static str) -> Error {
 }
 
 /// Checks that nothing stands at a path, or an empty directory.
-fn check_vacant(fs: &dyn FileSystem, path: &Path) -> Result<(), Error> {
+pub(crate) fn check_vacant(fs: &dyn FileSystem, path: &Path) -> Result<(), Error> {
     let why = "a store is restored where nothing stands; give a new path";
     match fs.kind(path).map_err(Error::io(path, "look at the new store's place"))? {
         None => Ok(()),
@@ -132,7 +132,7 @@ fn is_empty(fs: &dyn FileSystem, dir: &Path) -> Result<bool, Error> {
 
 /// Makes the directory in which the store is made, and its marker, durably. What a restore left
 /// there that was cut goes.
-fn prepare(fs: &dyn FileSystem, temp: &Path) -> Result<(), Error> {
+pub(crate) fn prepare(fs: &dyn FileSystem, temp: &Path) -> Result<(), Error> {
     let marker = temp.join(RESTORING);
     let found = fs.kind(&marker).map_err(Error::io(&marker, "look for a cut restore"))?;
     if found.is_some() {
@@ -200,7 +200,7 @@ fn fill(
 }
 
 /// Gives a store that is whole and closed its name, durably.
-fn install(fs: &dyn FileSystem, temp: &Path, path: &Path) -> Result<(), Error> {
+pub(crate) fn install(fs: &dyn FileSystem, temp: &Path, path: &Path) -> Result<(), Error> {
     let marker = temp.join(RESTORING);
     fs.remove(&marker).map_err(Error::io(&marker, "remove the mark"))?;
     // Before the rename: under its new name it must not say that it is half a store.
