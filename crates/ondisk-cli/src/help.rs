@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "load",
             "durability",
             "check",
+            "salvage",
             "stats",
             "keyspaces",
             "compact",

@@ -26,6 +26,7 @@ mod play;
 mod probe;
 mod put;
 mod restore;
+mod salvage;
 mod scan;
 mod sim;
 mod stats;
@@ -54,6 +55,7 @@ enum Command {
     Load(load::Args),
     Durability(durability::Args),
     Check(check::Args),
+    Salvage(salvage::Args),
     Stats(stats::Args),
     Keyspaces(keyspaces::Args),
     Compact(compact::Args),
@@ -88,6 +90,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Load(args) => load::run(&args)?,
         Command::Durability(args) => durability::run(&args)?,
         Command::Check(args) => check::run(&args)?,
+        Command::Salvage(args) => salvage::run(&args)?,
         Command::Stats(args) => stats::run(&args)?,
         Command::Keyspaces(args) => keyspaces::run(&args)?,
         Command::Compact(args) => compact::run(&args)?,

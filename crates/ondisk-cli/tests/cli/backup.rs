@@ -101,3 +101,20 @@ fn the_durability_table_says_what_each_death_takes() {
     }
     assert!(before == files(db.as_ref()), "the table changed the store");
 }
+
+#[test]
+fn what_verifies_of_a_damaged_store_is_salvaged() {
+    let (scratch, db) = Scratch::with_store();
+    let (whole, saved) = (beside(&scratch, "whole.db"), beside(&scratch, "saved.db"));
+    let said = ondisk(["salvage", &db, &whole]).fine();
+    assert!(said.contains("nothing is lost"), "{said}");
+    assert_eq!(ondisk(["scan", &whole]).fine(), "a\t1\nb\t2\nc\t3\n");
+    std::fs::remove_file(format!("{db}/log/anchor")).unwrap();
+    let before = files(db.as_ref());
+    ondisk(["scan", &db]).expect(1, &["anchor"]);
+    let said = ondisk(["salvage", &db, &saved, "--json"]).expect(1, &[]).json();
+    assert_eq!((&said["end"], &said["lost"][0]["offset"]), (&3.into(), &0.into()));
+    assert!(before == files(db.as_ref()), "a salvage changed the store");
+    assert_eq!(ondisk(["scan", &saved]).fine(), "a\t1\nb\t2\nc\t3\n");
+    ondisk(["check", &saved]).fine();
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::harness::{Scratch, files, ondisk};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "put",
     "get",
     "delete",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 16] = [
     "keyspaces",
     "durability",
     "compact",
+    "salvage",
     "backup",
     "restore",
     "dump",
