@@ -18,6 +18,8 @@ use crate::options::KeyspaceOptions;
 use crate::sabotage::Sabotage;
 use crate::young::Young;
 
+mod cuts;
+
 pub(in crate::bitcask) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const KEYSPACE: u32 = 7;

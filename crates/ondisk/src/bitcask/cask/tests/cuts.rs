@@ -12,8 +12,8 @@ use ondisk_sim::{
     Budget, Crash, CrashFs, Fault, MemFs, Model, Place, Tally, Target, Verdict, Where,
 };
 
-use super::tests::{Contents, Readers, frozen, run, site, work};
-use super::*;
+use super::{Contents, Readers, frozen, run, site, work};
+use crate::bitcask::cask::*;
 use crate::bitcask::verify;
 use crate::engine::{Direction, Progress};
 use crate::sabotage::Sabotage;
