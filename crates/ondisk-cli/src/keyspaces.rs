@@ -61,7 +61,7 @@ struct Options {
     /// (ordered reads)
     #[arg(long)]
     engine: EngineKind,
-    /// When its commits are acknowledged unless they say otherwise: sync, batch[:N[,T]] or none
+    /// When its commits are acknowledged unless they say otherwise: sync, batch, batch:N, batch:N,T or none
     #[arg(long, value_name = "MODE")]
     sync: Option<SyncMode>,
     /// Bytes of a tree's page: a power of two from 1024 to 65536

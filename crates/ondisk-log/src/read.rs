@@ -113,11 +113,6 @@ impl GroupReader {
         self.at
     }
 
-    /// Goes back to the start of the segment.
-    pub(crate) fn rewind(&mut self) {
-        self.at = 0;
-    }
-
     /// Goes to a place, where a group is known to begin.
     pub(crate) fn seek(&mut self, to: u64) {
         self.at = to;

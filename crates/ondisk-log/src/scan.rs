@@ -279,7 +279,7 @@ impl<'a> Scanner<'a> {
                 && let Some(mut reader) = self.open(number)?
                 && reader.next_group(&mut link.clone())?.is_ok()
             {
-                reader.rewind();
+                reader.seek(0);
                 best = Some((its, reader));
             }
         }

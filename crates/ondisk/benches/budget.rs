@@ -4,6 +4,7 @@
 //!
 //! `cargo bench -p ondisk --bench budget [-- --gb N --engine E --sync M --value BYTES --live MB --dir DIR]`
 #![expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
+#![expect(clippy::cast_possible_truncation, reason = "its figures are far smaller")]
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -60,10 +60,6 @@ impl Keyspaces {
         find(&self.now.load(), id).map(visit)
     }
 
-    pub(crate) fn get(&self, id: u32) -> Option<Arc<Space>> {
-        self.with(id, Arc::clone)
-    }
-
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Space>> {
         self.now.load().iter().find(|space| space.name == name).cloned()
     }

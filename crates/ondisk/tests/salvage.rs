@@ -141,7 +141,7 @@ fn whatever_is_damaged_the_rest_is_copied() {
         let places = [0, 9, 70, 200, 4096, 4100, 8200, 9000, bytes.len().saturating_sub(3)];
         for at in places.into_iter().filter(|at| *at < bytes.len()) {
             let fs = fs.fork();
-            fs.rot(&path, at as u64, (at % 8) as u8).unwrap();
+            fs.rot(&path, at as u64, u8::try_from(at % 8).unwrap()).unwrap();
             let (report, found) = salvaged(&fs);
             runs += 1;
             for (key, value) in &found {

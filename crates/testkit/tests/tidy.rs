@@ -74,7 +74,8 @@ fn knows_its_place(source: &Source) -> Option<String> {
     let below = ["ondisk-fs/src", "ondisk-log/src", "ondisk/src"];
     let is_below = below.iter().any(|room| source.path.starts_with(&format!("crates/{room}")));
     let is_test = source.path.ends_with("/tests.rs") || source.path.contains("/tests/");
-    (is_below && !is_test && source.text.contains("ondisk_sim")).then(|| "names the simulation".into())
+    (is_below && !is_test && source.text.contains("ondisk_sim"))
+        .then(|| "names the simulation".into())
 }
 
 fn root() -> PathBuf {

@@ -382,4 +382,3 @@ fn overwrite_manifest(fs: &dyn FileSystem, dir: &Path, manifest: &Manifest) -> R
 
 #[cfg(test)]
 pub(super) mod tests;
-
