@@ -111,4 +111,25 @@ impl History {
             }
         }
     }
+
+    /// With what a plan [`after`](super::plan::Plan::after) this history gave: all of it began
+    /// later.
+    #[must_use]
+    pub fn then(mut self, mut later: Self) -> Self {
+        let moments = |it: &super::Transaction| {
+            let ended = Some(it.ended).filter(|ended| *ended < Moment::MAX);
+            let acts = it.acts.last().map(|(moment, _)| *moment);
+            ended.into_iter().chain(acts).chain(it.placed).max()
+        };
+        let now = self.transactions.iter().filter_map(moments).max().unwrap_or(0);
+        let shift = |moment: &mut Moment| *moment = moment.saturating_add(now);
+        for transaction in &mut later.transactions {
+            shift(&mut transaction.began);
+            shift(&mut transaction.ended);
+            transaction.placed.iter_mut().for_each(shift);
+            transaction.acts.iter_mut().for_each(|(moment, _)| shift(moment));
+        }
+        self.transactions.extend(later.transactions.drain(self.transactions.len()..));
+        self
+    }
 }

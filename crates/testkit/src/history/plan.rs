@@ -109,6 +109,19 @@ impl Plan {
         Self { programs, turns, seed }
     }
 
+    /// A plan for what goes on after others: its programs come behind so many that nobody runs.
+    #[must_use]
+    pub fn after(mut self, others: usize) -> Self {
+        let nobody = Program { steps: Vec::new(), end: Want::RollBack };
+        self.programs.splice(0..0, std::iter::repeat_n(nobody, others));
+        for turn in &mut self.turns {
+            if let Turn::Of(id) = turn {
+                *id += others;
+            }
+        }
+        self
+    }
+
     /// As small a plan as still fails, by leaving out whole programs and then single steps. `fails`
     /// must answer the same for the same plan.
     #[must_use]
