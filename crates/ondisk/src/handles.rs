@@ -37,6 +37,25 @@ pub(crate) struct LazyFile {
     handles: Arc<Handles>,
 }
 
+/// How a file is held that is never written again.
+#[derive(Debug)]
+pub(crate) enum Handle {
+    /// It is open for as long as it is held.
+    Open(Arc<dyn File>),
+    /// It is opened when it is needed.
+    Lazy(Arc<LazyFile>),
+}
+
+impl Handle {
+    /// Does something with the file.
+    pub(crate) fn with<T>(&self, body: impl FnOnce(&dyn File) -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Open(file) => body(&**file),
+            Self::Lazy(file) => file.with(body),
+        }
+    }
+}
+
 impl Handles {
     /// Keeps so many files open, and one at least.
     pub(crate) fn new(most: usize) -> Self {

@@ -21,6 +21,7 @@ use ondisk_log::Lsn;
 
 use crate::engine::{Direction, Site};
 use crate::error::Error;
+use crate::handles::Handles;
 use crate::lsm::cache::{BlockCache, Tally};
 use crate::lsm::sabotage::LsmRule;
 use crate::lsm::table::block::{Block, Entry, EntryKind, Malformed};
@@ -96,6 +97,7 @@ pub(crate) struct Table {
     identity: Identity,
     meta: TableMeta,
     cache: Arc<BlockCache>,
+    handles: Arc<Handles>,
     tally: Arc<Tally>,
     loaded: OnceLock<Arc<Loaded>>,
     sums: Sums,
@@ -138,6 +140,7 @@ impl Table {
             identity: identity(site, meta.number),
             meta: meta.clone(),
             cache: Arc::clone(&site.caches.blocks),
+            handles: Arc::clone(&site.caches.handles),
             tally: site.caches.blocks.tally(site.keyspace),
             loaded: OnceLock::new(),
             sums: if ignored { Sums::Ignored } else { Sums::Checked },
@@ -201,7 +204,7 @@ impl Table {
         // Two who come at once may both read; what one of them read is used.
         let (named, memory) = ((self.identity, &self.meta), (&self.cache, &self.tally));
         let loaded = Loaded::load(&*self.fs, &self.path, named, memory, self.sums)?;
-        Ok(self.loaded.get_or_init(|| Arc::new(loaded)))
+        Ok(self.loaded.get_or_init(|| Arc::new(loaded.lazily(&self.fs, &self.handles))))
     }
 }
 

@@ -21,6 +21,7 @@ use super::format::{
 };
 use super::index::Index;
 use crate::error::{Damage, Error};
+use crate::handles::{Handle, Handles};
 use crate::lsm::cache::{BlockCache, Slots, Tally};
 use crate::lsm::filter::Filter;
 
@@ -28,7 +29,7 @@ use crate::lsm::filter::Filter;
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) path: PathBuf,
-    file: Arc<dyn File>,
+    file: Handle,
     pub(super) footer: Footer,
     pub(super) filter: Filter,
     pub(super) index: Index,
@@ -90,8 +91,17 @@ impl Loaded {
         tally.miss(bytes.len() as u64);
         let weight = filter.as_bytes().len() + index.weight();
         let slots = Slots::new(Arc::clone(cache), index.blocks(), weight);
-        let (path, tally) = (path.to_owned(), Arc::clone(tally));
+        let (path, tally, file) = (path.to_owned(), Arc::clone(tally), Handle::Open(file));
         Ok(Self { path, file, footer, filter, index, slots, tally, sums })
+    }
+
+    /// The same, with a file that is open when it is needed.
+    pub(super) fn lazily(self, fs: &Arc<dyn FileSystem>, handles: &Arc<Handles>) -> Self {
+        let file = match self.file {
+            Handle::Open(file) => Handle::Lazy(handles.keep(fs, &self.path, file)),
+            lazy @ Handle::Lazy(_) => lazy,
+        };
+        Self { file, ..self }
     }
 
     /// Opens a file without a manifest: it is taken at its word.
@@ -147,7 +157,7 @@ impl Loaded {
     /// Data blocks from the file, in one piece and not looked at.
     pub(super) fn read_run(&self, blocks: Range<usize>) -> Result<Run, Error> {
         let place = self.place(blocks.start)?.start..self.place(blocks.end - 1)?.end;
-        let (start, bytes) = (place.start, read(&self.path, &*self.file, place)?);
+        let (start, bytes) = (place.start, self.read(place)?);
         self.tally.miss(bytes.len() as u64);
         Ok(Run { bytes: Bytes::from(bytes), blocks, start })
     }
@@ -189,18 +199,25 @@ impl Loaded {
         Error::damaged(&self.path, at, Damage::Field("block"))
     }
 
-    pub(super) fn file(&self) -> &dyn File {
-        &*self.file
+    /// Reads a part of the file.
+    pub(super) fn read(&self, place: Range<u64>) -> Result<Vec<u8>, Error> {
+        match self.file.with(|file| Ok(read(&self.path, file, place))) {
+            Ok(read) => read,
+            Err(error) => Err(not_opened(&self.path, error)),
+        }
     }
 }
 
 pub(super) fn open_file(fs: &dyn FileSystem, path: &Path) -> Result<Arc<dyn File>, Error> {
-    match fs.open(path, Access::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Error::damaged(path, 0, Damage::Missing))
-        }
-        other => other.map_err(Error::io(path, "open the table")),
+    fs.open(path, Access::Read).map_err(|error| not_opened(path, error))
+}
+
+/// A file that is not there is damage: a manifest names it.
+fn not_opened(path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Error::damaged(path, 0, Damage::Missing);
     }
+    Error::io(path, "open the table")(error)
 }
 
 pub(super) fn size(path: &Path, file: &dyn File) -> Result<u64, Error> {

@@ -237,3 +237,25 @@ fn numbers_and_names() {
         assert_eq!(file_number(name), None, "{name}");
     }
 }
+
+#[test]
+fn more_tables_than_files_that_may_be_open() {
+    let fs = shelf();
+    let site = site(&fs, 0);
+    let handles = crate::handles::Handles::new(2);
+    let (blocks, pages) = (Arc::clone(&site.caches.blocks), Arc::clone(&site.caches.pages));
+    let caches = Arc::new(Caches { blocks, pages, handles: Arc::new(handles) });
+    let site = Site { caches, ..site };
+    let model = |number: u8| Model::from([(vec![number], (Lsn(4), Some(vec![number])))]);
+    let tables: Vec<_> = (0..6)
+        .map(|number| {
+            let options = TableOptions::of(&site);
+            Table::open(&site, &write(&site, u64::from(number), options, &model(number))).unwrap()
+        })
+        .collect();
+    for number in (0..6).chain(0..6) {
+        let key = [number];
+        let entry = tables[usize::from(number)].get(&key, key_hash(&key)).unwrap().unwrap();
+        assert_eq!(entry.value.unwrap(), key[..]);
+    }
+}

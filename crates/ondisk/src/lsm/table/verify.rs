@@ -8,7 +8,7 @@ use ondisk_log::Lsn;
 use super::Table;
 use super::block::{Block, Entry, EntryKind, Understood};
 use super::format::{HEADER, Header};
-use super::load::{Loaded, read};
+use super::load::Loaded;
 use crate::error::{Damage, Error};
 use crate::lsm::filter::key_hash;
 
@@ -70,7 +70,7 @@ fn note<T>(result: Result<T, Error>, found: &mut dyn FnMut(Error)) -> Result<Opt
 
 /// Whether the header says the same as the footer.
 fn check_header(loaded: &Loaded) -> Result<(), Error> {
-    let bytes = read(&loaded.path, loaded.file(), 0..HEADER as u64)?;
+    let bytes = loaded.read(0..HEADER as u64)?;
     let header = Header::decode(&loaded.path, &bytes)?;
     let footer = &loaded.footer;
     if (header.identity, header.seed) != (footer.identity, footer.seed) {
