@@ -64,7 +64,7 @@ fn storm(db: &Db, stop: &AtomicBool, told: &Mutex<Vec<Told>>, seed: u64) {
             n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let keyspace = db.existing_keyspace(engine.name()).unwrap();
             let key = format!("key{}", (n >> 33) % 500).into_bytes();
-            let value = (n % 5 > 0).then(|| format!("value {n}").into_bytes());
+            let value = (!n.is_multiple_of(5)).then(|| format!("value {n}").into_bytes());
             batch = match &value {
                 Some(value) => batch.put_in(&keyspace, &key, value),
                 None => batch.delete_in(&keyspace, &key),
@@ -276,7 +276,7 @@ fn a_restore_that_is_cut_leaves_nothing_or_a_whole_store() {
     engines(&db);
     for (n, keyspace) in db.keyspaces().unwrap().iter().enumerate() {
         for key in 0..5 {
-            keyspace.put(format!("{key}"), vec![n as u8; 500]).unwrap();
+            keyspace.put(format!("{key}"), vec![u8::try_from(n).unwrap_or(7); 500]).unwrap();
         }
     }
     db.backup("backups").unwrap();
@@ -315,7 +315,8 @@ fn a_restore_that_is_cut_leaves_nothing_or_a_whole_store() {
                             Err("no whole store".into())
                         };
                     }
-                    other => drop(other.map_err(|error| error.to_string())?),
+                    Err(error) => return Err(error.to_string().into()),
+                    Ok(_) => {}
                 }
             }
             let db = builder(&share).open("new").map_err(|error| error.to_string())?;

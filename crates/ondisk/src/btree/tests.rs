@@ -1,6 +1,5 @@
 //! The engine alone, over the simulation: against a `BTreeMap`, with views that are kept, through
 //! reopenings, faults and power cuts.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

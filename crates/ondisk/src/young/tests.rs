@@ -84,5 +84,5 @@ fn weight_grows_with_every_commit() {
     assert_eq!(young.weight(), 0);
     let empty = CommitWriter::with_capacity(0).finish();
     young.insert(Lsn(1), &empty, 0);
-    assert!(young.weight() > 0 && young.len() == 0);
+    assert!(young.weight() > 0 && young.is_empty());
 }

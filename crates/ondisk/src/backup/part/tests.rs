@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use ondisk_fs::{FileSystem as _, create_durable};
 use ondisk_sim::MemFs;
 use proptest::prelude::*;

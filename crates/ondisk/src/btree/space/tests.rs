@@ -1,5 +1,4 @@
 //! Pages are handed out once, and none is lost.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
 //! Figures, by hand: `cargo test --release -p ondisk --lib btree::tests::speed -- --ignored --nocapture`.
-#![expect(clippy::disallowed_methods, reason = "a measurement reads a clock of the kernel's")]
 
 use std::time::Duration;
 
