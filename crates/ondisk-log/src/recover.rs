@@ -179,9 +179,13 @@ fn rewrite_tail(fs: &dyn FileSystem, dir: &Path, scan: &Scan) -> Result<(), LogE
 
 fn remove_uncounted(fs: &dyn FileSystem, dir: &Path, anchor: &Anchor) -> Result<(), LogError> {
     let free = |number: &u64| !(anchor.first.segment..=anchor.newest).contains(number);
+    let numbers: Vec<u64> = list_segments(fs, dir)?.into_iter().filter(free).collect();
+    if !numbers.is_empty() {
+        // The anchor may stand in the cache alone, and an older one on the media count these.
+        anchor.write(fs, dir)?;
+    }
     let mut leftovers = vec![making_path(dir)];
-    leftovers
-        .extend(list_segments(fs, dir)?.iter().filter(|n| free(n)).map(|n| segment_path(dir, *n)));
+    leftovers.extend(numbers.iter().map(|number| segment_path(dir, *number)));
     for path in leftovers {
         match fs.remove(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
