@@ -127,8 +127,9 @@ impl Copying {
     /// Passes over the entries of a key in all sources but one, and last in that one.
     fn pass(&mut self, index: usize) -> Result<(), Error> {
         let key = mem::take(&mut self.sources[index].key);
-        for source in &mut self.sources {
-            if source.next.is_some() && source.key == key {
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            // The one whose key was taken looks like one at the empty key.
+            if at != index && source.next.is_some() && source.key == key {
                 source.advance()?;
             }
         }
