@@ -192,6 +192,18 @@ impl Catalog {
         let replaced = replace_atomic(fs, &path, &self.encode());
         replaced.map_err(Error::io(&path, "put the catalog in place")).map(drop)
     }
+
+    /// Writes the catalog over the one that is there: the canary's way.
+    pub(crate) fn overwrite(&self, fs: &dyn FileSystem, store: &Path) -> Result<(), Error> {
+        let (path, bytes) = (store.join(CATALOG), self.encode());
+        let over = || -> io::Result<()> {
+            let file = fs.open(&path, Access::ReadWrite)?;
+            file.set_len(bytes.len() as u64)?;
+            file.write_all_at(&bytes, 0)?;
+            file.sync_all().map(drop)
+        };
+        over().map_err(Error::io(&path, "write the catalog"))
+    }
 }
 
 const SYNC: u8 = 1;

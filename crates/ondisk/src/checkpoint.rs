@@ -117,6 +117,11 @@ impl Checkpointer {
             Running::Release => {
                 let released = store.releasable(through);
                 if released > self.released {
+                    // Commits that touch nothing stand in no young map, and may not be durable: an
+                    // LSN that the catalog has released must never be given out again.
+                    if !store.breaks(Sabotage::ReleasedUnsynced) {
+                        store.log.wait_durable(released)?;
+                    }
                     store.keyspaces.confirm(released)?;
                     self.tell_log(store, released)?;
                 }

@@ -11,11 +11,12 @@ use ondisk_fs::{FileSystem, Kind};
 use ondisk_log::Lsn;
 
 use crate::catalog::{Catalog, Listed};
-use crate::engine::{CommitPoint, Site};
+use crate::engine::{CommitPoint, Pins, Site};
 use crate::error::Error;
 use crate::keyspace::{Space, keyspace_dir};
 use crate::options::KeyspaceOptions;
 use crate::place::keyspaces_dir;
+use crate::sabotage::Sabotage;
 use crate::values::ValueFiles;
 use crate::young::Young;
 
@@ -29,20 +30,29 @@ pub(crate) struct Keyspaces {
     path: PathBuf,
     /// What every keyspace of the store is opened with; directory, id and options aside.
     site: Site,
+    /// Readers in other processes.
+    pins: Arc<dyn Pins>,
 }
 
 /// The catalog, as it is installed.
 #[derive(Debug)]
 struct Installed {
     catalog: Catalog,
-    /// Dropped, and somebody may read them still: their files go when nobody does.
-    doomed: Spaces,
+    /// Dropped, and somebody may read them still, as may readers up to this number: their files go
+    /// when nobody does.
+    doomed: Vec<(Arc<Space>, u64)>,
 }
 
 impl Keyspaces {
-    pub(crate) fn new(path: PathBuf, site: Site, catalog: Catalog, spaces: Spaces) -> Self {
+    pub(crate) fn new(
+        path: PathBuf,
+        site: Site,
+        catalog: Catalog,
+        spaces: Spaces,
+        pins: Arc<dyn Pins>,
+    ) -> Self {
         let listed = Mutex::new(Installed { catalog, doomed: Vec::new() });
-        Self { now: ArcSwap::from_pointee(spaces), listed, path, site }
+        Self { now: ArcSwap::from_pointee(spaces), listed, path, site, pins }
     }
 
     /// The keyspaces of now.
@@ -82,13 +92,16 @@ impl Keyspaces {
         let options = asked.ok_or_else(|| Error::NoKeyspace { name: name.to_owned() })?;
         options.check()?;
         let mut catalog = listed.catalog.clone();
-        let id = catalog.next_id;
+        let id = match catalog.keyspaces.last() {
+            Some(last) if self.site.breaks(Sabotage::KeyspaceIdReused) => last.id + 1,
+            _ => catalog.next_id,
+        };
         // Never used again, even if installing fails: then a cut may bring the name back.
         catalog.next_id = id.checked_add(1).ok_or(Error::TooManyKeyspaces)?;
         listed.catalog.next_id = catalog.next_id;
         let confirmed = CommitPoint::default();
         catalog.keyspaces.push(Listed { id, name: name.to_owned(), options, confirmed });
-        catalog.install(&*self.site.fs, &self.path)?;
+        self.install(&catalog)?;
         let engine = crate::engines::open(self.site(id, options))?;
         let values = ValueFiles::open(self.site(id, options))?;
         let (name, young) = (name.to_owned(), Young::new());
@@ -108,13 +121,17 @@ impl Keyspaces {
         }
         let mut catalog = listed.catalog.clone();
         catalog.keyspaces.retain(|it| it.id != space.id);
-        catalog.install(&*self.site.fs, &self.path)?;
+        if self.site.breaks(Sabotage::DroppedBeforeCatalog) {
+            remove_tree(&*self.site.fs, &keyspace_dir(&self.path, space.id)).ok();
+        }
+        self.install(&catalog)?;
         listed.catalog = catalog;
         space.mark_dropped();
         let mut spaces = Spaces::clone(&self.now.load());
         spaces.retain(|it| it.id != space.id);
         self.now.store(Arc::new(spaces));
-        listed.doomed.push(Arc::clone(space));
+        // Behind the catalog: a reader with a higher number has not found the keyspace.
+        listed.doomed.push((Arc::clone(space), self.pins.newest()));
         Ok(())
     }
 
@@ -122,12 +139,17 @@ impl Keyspaces {
     /// is tried again, and by the next open.
     pub(crate) fn bury(&self) {
         let mut listed = self.listed();
+        if listed.doomed.is_empty() {
+            return;
+        }
+        let oldest = self.pins.oldest();
         let doomed = std::mem::take(&mut listed.doomed);
-        for space in doomed {
+        for (space, reader) in doomed {
             // Ours is one; a handle, a snapshot or a job of the engine has others.
             let read = Arc::strong_count(&space) > 1 || space.is_read();
+            let read = read || oldest.is_some_and(|oldest| oldest <= reader);
             if read || remove_tree(&*self.site.fs, &keyspace_dir(&self.path, space.id)).is_err() {
-                listed.doomed.push(space);
+                listed.doomed.push((space, reader));
             }
         }
     }
@@ -143,7 +165,7 @@ impl Keyspaces {
             entry.confirmed = point.unwrap_or(entry.confirmed);
         }
         if catalog != listed.catalog {
-            catalog.install(&*self.site.fs, &self.path)?;
+            self.install(&catalog)?;
             listed.catalog = catalog;
         }
         Ok(())
@@ -162,6 +184,13 @@ impl Keyspaces {
     /// Where the store stands.
     pub(crate) fn place(&self) -> (&dyn FileSystem, &Path) {
         (&*self.site.fs, &self.path)
+    }
+
+    fn install(&self, catalog: &Catalog) -> Result<(), Error> {
+        if self.site.breaks(Sabotage::CatalogInPlace) {
+            return catalog.overwrite(&*self.site.fs, &self.path);
+        }
+        catalog.install(&*self.site.fs, &self.path)
     }
 
     fn site(&self, id: u32, options: KeyspaceOptions) -> Site {

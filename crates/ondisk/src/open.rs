@@ -16,7 +16,7 @@ use crate::builder::Create;
 use crate::cache::Caches;
 use crate::catalog::{CATALOG, Catalog, Listed};
 use crate::commit::{COMMIT_VERSION, Commit, CommitError};
-use crate::engine::{CommitPoint, Engine, Pins as _, Site};
+use crate::engine::{CommitPoint, Engine, Pins, Site};
 use crate::error::{Damage, Error};
 use crate::keyspace::{DEFAULT_KEYSPACE, DEFAULT_NAME, Space, keyspace_dir};
 use crate::keyspaces::{Keyspaces, Spaces, remove_unnamed, site_of};
@@ -91,7 +91,7 @@ impl Opening<'_> {
         };
         let catalog = self.renew(&engines, &recovered)?;
         // Only now: no commit point that a cut can bring back names them.
-        let pins = Arc::new(FilePins::new(Arc::clone(&self.fs), path));
+        let pins: Arc<dyn Pins> = Arc::new(FilePins::new(Arc::clone(&self.fs), path));
         if pins.oldest().is_none() {
             // A reader that outlives the writer before may be about to open them.
             remove_unnamed(fs, path, &catalog)?;
@@ -102,7 +102,7 @@ impl Opening<'_> {
         let Engines { site, opened, .. } = engines;
         let spaces = spaces(&site, path, &catalog, young, opened)?;
         let default = Arc::clone(default_of(path, &spaces)?);
-        let keyspaces = Keyspaces::new(path.to_owned(), site, catalog, spaces);
+        let keyspaces = Keyspaces::new(path.to_owned(), site, catalog, spaces, Arc::clone(&pins));
         let reserve = Reserve::new(Arc::clone(&self.fs), path);
         let released = recovered.checkpoint;
         let parts = Parts { log, keyspaces, default, released, pins, reserve, held };

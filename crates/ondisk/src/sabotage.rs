@@ -27,6 +27,16 @@ pub enum Sabotage {
     FirstCatalogNotSynced,
     /// A rule of transactions.
     Transaction(TransactionRule),
+    /// The log is released beyond what keyspaces that are idle still have in their young maps.
+    ReleasedBeyondIdle,
+    /// The log is released beyond what of it is durable.
+    ReleasedUnsynced,
+    /// The catalog is written in place, not replaced.
+    CatalogInPlace,
+    /// The files of a keyspace that is dropped go before the catalog without it is installed.
+    DroppedBeforeCatalog,
+    /// The number of a keyspace that was dropped is given to the next one.
+    KeyspaceIdReused,
     /// A rule of the engine bitcask.
     Bitcask(BitcaskRule),
     /// A rule of the engine lsm.
@@ -37,7 +47,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every rule of the store itself, for a suite's table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::ManifestBeforeLog,
         Self::TruncatedBeforeManifest,
         Self::FrozenForgotten,
@@ -45,5 +55,10 @@ impl Sabotage {
         Self::RecoveryClaimsAll,
         Self::ManifestNotRenewed,
         Self::FirstCatalogNotSynced,
+        Self::ReleasedBeyondIdle,
+        Self::ReleasedUnsynced,
+        Self::CatalogInPlace,
+        Self::DroppedBeforeCatalog,
+        Self::KeyspaceIdReused,
     ];
 }

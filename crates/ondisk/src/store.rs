@@ -271,6 +271,9 @@ impl Store {
         let spaces = self.keyspaces.now();
         let oldest = spaces.iter().filter_map(|space| space.oldest()).min();
         let through = through();
+        if self.breaks(Sabotage::ReleasedBeyondIdle) {
+            return through;
+        }
         oldest.map_or(through, |oldest| through.min(Lsn(oldest.0.saturating_sub(1))))
     }
 
