@@ -9,6 +9,7 @@ pub mod power_cut;
 pub mod refine;
 pub mod seam;
 pub mod stage;
+pub mod store;
 pub mod transactions;
 
 /// A stopwatch for the line that a suite ends with: seconds since it was started. No test asserts

@@ -1,0 +1,130 @@
+//! Every rule that can be broken on purpose is broken, and one of the suites over the store must
+//! notice, within the budget that it has otherwise.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ondisk::sabotage::{BitcaskRule, BtreeRule, LsmRule, Sabotage};
+use ondisk::{EngineKind, SyncMode};
+use ondisk_sim::model::{EXT4, POSIX};
+use ondisk_sim::{Fault, Tally};
+use testkit::store::cut::{Depth, explore};
+use testkit::store::generate::{For, story};
+use testkit::store::shapes::shapes;
+use testkit::store::story::{SMALL, TIGHT};
+use testkit::store::sweep::{Specimen, bits, blocks, faulty, files};
+use testkit::store::world::{Calls, Looks, Setup, World};
+
+/// Rules that need what no store gives yet, or a clock; who shows them instead.
+const ELSEWHERE: [(Sabotage, &str); 3] = [
+    (Sabotage::Bitcask(BitcaskRule::PinsIgnored), "ondisk::bitcask::tests"),
+    (Sabotage::Lsm(LsmRule::PinsIgnored), "ondisk::lsm::tests"),
+    (Sabotage::Btree(BtreeRule::PinsIgnored), "ondisk::btree::tests"),
+];
+
+type Suite = fn(EngineKind, Option<Sabotage>) -> Result<(), String>;
+
+const SUITES: [(&str, Suite); 5] = [
+    ("model", model),
+    ("power cut", cuts),
+    ("damage", damage),
+    ("faults", faults),
+    ("chance", chance),
+];
+
+fn model(engine: EngineKind, broken: Option<Sabotage>) -> Result<(), String> {
+    (0..100).try_for_each(|seed| {
+        let story = story(engine, seed, 50, For::Model, SMALL);
+        let setup = Setup { budgets: story.budgets, broken };
+        World::new(setup, Looks::Always, Calls::Succeed).tell(&story)
+    })
+}
+
+fn cuts(engine: EngineKind, broken: Option<Sabotage>) -> Result<(), String> {
+    let tally = Tally::new();
+    shapes(engine, 0).iter().try_for_each(|story| {
+        explore(story, broken, &[EXT4, POSIX], Depth::default(), &tally).map(drop)
+    })
+}
+
+fn chance(engine: EngineKind, broken: Option<Sabotage>) -> Result<(), String> {
+    let tally = Tally::new();
+    (0..12).try_for_each(|seed| {
+        let story = story(engine, seed, 25, For::Cuts, TIGHT);
+        explore(&story, broken, &[POSIX], Depth::default(), &tally).map(drop)
+    })
+}
+
+fn damage(engine: EngineKind, broken: Option<Sabotage>) -> Result<(), String> {
+    let specimen = Specimen::of(engine, broken)?;
+    bits(&specimen, 40)?;
+    blocks(&specimen)?;
+    files(&specimen).map(drop)
+}
+
+fn faults(engine: EngineKind, broken: Option<Sabotage>) -> Result<(), String> {
+    let kind = ErrorKind::Other;
+    let (calls, _) = faulty(engine, SyncMode::Sync, Fault::nth(u64::MAX, kind), broken)?;
+    (1..=calls)
+        .try_for_each(|nth| faulty(engine, SyncMode::Sync, Fault::nth(nth, kind), broken).map(drop))
+}
+
+/// Who notices, and what is said.
+fn caught(engine: EngineKind, rule: Sabotage) -> Option<(&'static str, String)> {
+    SUITES.into_iter().find_map(|(name, suite)| {
+        match catch_unwind(AssertUnwindSafe(|| suite(engine, Some(rule)))) {
+            Ok(Ok(())) => None,
+            Ok(Err(why)) => Some((name, why)),
+            Err(_) => Some((name, "a panic".to_owned())),
+        }
+    })
+}
+
+fn all_are_caught(of: &str, engine: EngineKind, rules: &[Sabotage]) {
+    let clock = testkit::clock();
+    let elsewhere: BTreeMap<Sabotage, &str> = ELSEWHERE.into();
+    let mut missed = Vec::new();
+    for rule in rules {
+        let before = clock();
+        let (by, why) = match (elsewhere.get(rule), caught(engine, *rule)) {
+            (_, Some((by, why))) => (by, why),
+            (Some(by), None) => (*by, String::new()),
+            (None, None) => {
+                missed.push(*rule);
+                ("NOBODY", String::new())
+            }
+        };
+        let why: String = why.chars().take(100).collect();
+        let (name, seconds) = (format!("{rule:?}"), clock() - before);
+        let why = why.replace('\n', " ");
+        testkit::summary(&format!("  canary {name:34} {by:10} {seconds:>5.1} s  {why}"));
+    }
+    let (all, seconds) = (rules.len(), clock());
+    testkit::summary(&format!("suite store_canaries {of}: {all} rules, in {seconds:.1} s"));
+    assert!(missed.is_empty(), "nobody notices: {missed:?}");
+    assert!(all >= 12, "{of} has {all} rules that can be broken");
+}
+
+#[test]
+fn of_the_store() {
+    all_are_caught("store", EngineKind::Lsm, &Sabotage::ALL);
+}
+
+#[test]
+fn of_bitcask() {
+    let rules: Vec<Sabotage> = BitcaskRule::ALL.into_iter().map(Sabotage::Bitcask).collect();
+    all_are_caught("bitcask", EngineKind::Bitcask, &rules);
+}
+
+#[test]
+fn of_lsm() {
+    let rules: Vec<Sabotage> = LsmRule::ALL.into_iter().map(Sabotage::Lsm).collect();
+    all_are_caught("lsm", EngineKind::Lsm, &rules);
+}
+
+#[test]
+fn of_btree() {
+    let rules: Vec<Sabotage> = BtreeRule::ALL.into_iter().map(Sabotage::Btree).collect();
+    all_are_caught("btree", EngineKind::Btree, &rules);
+}

@@ -1,0 +1,50 @@
+//! The store against a map: whatever is done to it, by whichever engine. Harness and stories:
+//! `testkit::store`.
+
+use ondisk::EngineKind;
+use ondisk::sabotage::Sabotage;
+use testkit::store::generate::{For, story};
+use testkit::store::shrink::shrink;
+use testkit::store::story::{SMALL, Story};
+use testkit::store::world::{Calls, Looks, Setup, World};
+
+/// Stories of each engine.
+const STORIES: u64 = 200;
+
+fn told(story: &Story, broken: Option<Sabotage>) -> Result<(), String> {
+    let setup = Setup { budgets: story.budgets, broken };
+    World::new(setup, Looks::Always, Calls::Succeed).tell(story)
+}
+
+fn a_store_is_a_map(engine: EngineKind) {
+    let clock = testkit::clock();
+    let mut events = 0;
+    for seed in 0..STORIES {
+        let story = story(engine, seed, 50, For::Model, SMALL);
+        events += story.events.len();
+        if let Err(why) = told(&story, None) {
+            let small = shrink(&story, &mut |story| told(story, None).is_err());
+            let says = told(&small, None).err().unwrap_or_default();
+            panic!("{why}\nmade small: {says}\n{small}");
+        }
+    }
+    testkit::summary(&format!(
+        "suite store_model {engine}: {STORIES} stories, {events} events, 0 violations, in {:.1} s",
+        clock()
+    ));
+}
+
+#[test]
+fn bitcask() {
+    a_store_is_a_map(EngineKind::Bitcask);
+}
+
+#[test]
+fn lsm() {
+    a_store_is_a_map(EngineKind::Lsm);
+}
+
+#[test]
+fn btree() {
+    a_store_is_a_map(EngineKind::Btree);
+}
