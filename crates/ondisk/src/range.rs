@@ -46,7 +46,7 @@ const YOUNG_PAGE: usize = 64;
 /// ```
 #[derive(Debug)]
 pub struct Range {
-    /// `None` for a pair of bounds between which no key can lie.
+    /// `None` for a pair of bounds between which no key can lie, and when all keys were given.
     origin: Option<Origin>,
     front: Option<Merge>,
     back: Option<Merge>,
@@ -99,11 +99,13 @@ impl Range {
         let Some(origin) = &self.origin else { return Ok(false) };
         let front = self.front.get_or_insert_with(|| Merge::new(origin, Direction::Forward));
         if !front.advance()? {
+            self.origin = None; // the other end has nothing left either
             return Ok(false);
         }
         if self.both {
             let met = self.last_back.as_deref().is_some_and(|last| front.key() >= last);
             if met {
+                self.origin = None;
                 return Ok(false);
             }
             self.last_front.get_or_insert_default().clear();
@@ -134,10 +136,8 @@ impl Range {
             self.last_front = self.front.as_ref().and_then(Merge::current).map(<[u8]>::to_vec);
         }
         let back = self.back.get_or_insert_with(|| Merge::new(origin, Direction::Backward));
-        if !back.advance()? {
-            return Ok(false);
-        }
-        if self.last_front.as_deref().is_some_and(|last| back.key() <= last) {
+        if !back.advance()? || self.last_front.as_deref().is_some_and(|last| back.key() <= last) {
+            self.origin = None;
             return Ok(false);
         }
         self.last_back.get_or_insert_default().clear();

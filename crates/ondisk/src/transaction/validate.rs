@@ -38,10 +38,6 @@ pub(crate) fn begin(
 }
 
 fn check(store: &Store, snapshot: &Snapshot, reads: &Reads) -> Result<(), Error> {
-    // Nothing was committed since.
-    if store.log.last() <= snapshot.lsn() {
-        return Ok(());
-    }
     for id in reads.keyspaces() {
         if let Some(space) = snapshot.space(id) {
             check_space(store, snapshot.lsn(), space, reads)?;
@@ -53,6 +49,9 @@ fn check(store: &Store, snapshot: &Snapshot, reads: &Reads) -> Result<(), Error>
 fn check_space(store: &Store, since: Lsn, space: &Space, reads: &Reads) -> Result<(), Error> {
     if space.is_dropped() {
         return Err(Error::KeyspaceDropped { name: space.name.clone() });
+    }
+    if store.log.last() <= since {
+        return Ok(()); // nothing was committed since
     }
     // Before the past: what is let go here meanwhile is there already.
     let now = space.generations();
