@@ -17,7 +17,7 @@ use self::report::Report;
 use crate::exit::{Exit, Failure};
 use crate::out::{self, Out, Paint, Progress};
 
-/// Tell which call syncs here, what it costs, and whether to believe it.
+/// Tell which call syncs here, what it costs, whether to believe it.
 ///
 /// Writes blocks of 4 KiB to files of its own in DIR, 30 megabytes in all, in every way that a
 /// program may, and removes them. The ways take turns, so that a busy moment hurts all alike: trust
