@@ -92,7 +92,7 @@ impl Checkpointer {
                 Some(Running::Release)
             }
             Running::SyncLog(space, frozen) => {
-                let early = store.breaks(Sabotage::ManifestBeforeLog);
+                let early = store.settings.sabotage.is_some_and(Sabotage::runs_ahead);
                 if !early && !sync_log(store, frozen.through)? {
                     return Ok(Some(Running::SyncLog(space, frozen)));
                 }

@@ -46,6 +46,18 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
+    /// Whether checkpoints begin before the log is durable: that an engine does not look whether it
+    /// is shows only where it is not.
+    pub(crate) fn runs_ahead(self) -> bool {
+        matches!(
+            self,
+            Self::ManifestBeforeLog
+                | Self::Bitcask(BitcaskRule::AheadOfLog)
+                | Self::Lsm(LsmRule::AheadOfLog)
+                | Self::Btree(BtreeRule::AheadOfLog)
+        )
+    }
+
     /// Every rule of the store itself, for a suite's table.
     pub const ALL: [Self; 12] = [
         Self::ManifestBeforeLog,

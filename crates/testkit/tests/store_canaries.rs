@@ -87,14 +87,11 @@ fn all_are_caught(of: &str, engine: EngineKind, rules: &[Sabotage]) {
     let mut missed = Vec::new();
     for rule in rules {
         let before = clock();
-        let (by, why) = match (elsewhere.get(rule), caught(engine, *rule)) {
-            (_, Some((by, why))) => (by, why),
-            (Some(by), None) => (*by, String::new()),
-            (None, None) => {
-                missed.push(*rule);
-                ("NOBODY", String::new())
-            }
-        };
+        let shown = elsewhere.get(rule).map(|by| (*by, "shown there".to_owned()));
+        let (by, why) = shown.or_else(|| caught(engine, *rule)).unwrap_or_else(|| {
+            missed.push(*rule);
+            ("NOBODY", String::new())
+        });
         let why: String = why.chars().take(100).collect();
         let (name, seconds) = (format!("{rule:?}"), clock() - before);
         let why = why.replace('\n', " ");

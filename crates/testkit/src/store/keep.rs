@@ -81,6 +81,17 @@ impl World {
             }
         }
     }
+
+    /// Lets go of all that is the store's own; readers outlive it.
+    pub(super) fn let_go_of_own(&mut self) -> Result<(), String> {
+        for _ in 0..self.kept.len() {
+            match self.kept.front() {
+                Some(Kept::Reader(..)) => self.kept.rotate_left(1),
+                _ => self.let_go()?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A walk's next end.

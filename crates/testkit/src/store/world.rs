@@ -500,9 +500,7 @@ impl World {
     }
 
     fn reopen(&mut self) -> Result<(), String> {
-        while !self.kept.is_empty() {
-            self.let_go()?;
-        }
+        self.let_go_of_own()?;
         let db = self.store()?;
         self.fs.label("close");
         let closed = db.close();
