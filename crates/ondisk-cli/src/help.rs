@@ -55,7 +55,7 @@ fn front_page(command: &clap::Command) -> String {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            writeln!(page, "  {name:<12}{about}").unwrap_or_default();
+            writeln!(page, "  {name:<11}{about}").unwrap_or_default();
         }
         page.push('\n');
     }

@@ -52,6 +52,7 @@ mod error;
 mod handles;
 mod keyspace;
 mod keyspaces;
+mod latency;
 mod later;
 mod limits;
 mod lsm;
@@ -87,6 +88,7 @@ pub use durability::{ChosenBy, Death, Durability, KeyspaceDurability, Loss};
 pub use engine::{EngineStats, FileCount, FileKind};
 pub use error::{Damage, Error};
 pub use keyspace::handle::Keyspace;
+pub use latency::Histogram;
 pub use later::Later;
 pub use ondisk_fs::{FileSystem, OsFs, Rung};
 pub use ondisk_log::{

@@ -7,6 +7,7 @@ use ondisk_log::{LogStats, Lsn};
 
 use crate::engine::{EngineStats, FileCount};
 use crate::keyspace::Space;
+use crate::latency::Histogram;
 use crate::options::KeyspaceOptions;
 use crate::store::Store;
 
@@ -33,6 +34,11 @@ pub struct Stats {
     pub stalls: u64,
     /// The commit that the oldest snapshot is of, if somebody keeps one.
     pub oldest_snapshot: Option<Lsn>,
+    /// The lowest number of a reader in another process, if one is alive.
+    pub oldest_reader: Option<u64>,
+    /// How long callers waited for commits in mode sync, since the store was opened; of a store that
+    /// has threads of its own.
+    pub sync_waits: Histogram,
     /// Why background work fails now, if it does.
     pub failure: Option<String>,
     /// The keyspaces, in the order in which they were made.
@@ -70,6 +76,8 @@ impl Stats {
             checkpoints: counters.checkpoints.load(Relaxed),
             stalls: counters.stalls.load(Relaxed),
             oldest_snapshot: store.snapshots.oldest(),
+            oldest_reader: store.pins.oldest(),
+            sync_waits: store.latencies.histogram(),
             failure: counters.failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             keyspaces: store.keyspaces.now().iter().map(|it| KeyspaceStats::of(it)).collect(),
             ..Self::default()
@@ -82,6 +90,17 @@ impl Stats {
         self.young_bytes = self.keyspaces.iter().map(|it| it.young_bytes).sum();
         self.young_versions = self.keyspaces.iter().map(|it| it.young_versions).sum();
         self
+    }
+
+    /// Bytes written for each byte of keys and values that engines took over, since the store was
+    /// opened: by the log, by checkpoints, by reclaiming. `None` before the first checkpoint.
+    #[must_use]
+    pub fn write_amplification(&self) -> Option<f64> {
+        let engines = || self.keyspaces.iter().map(|it| &it.engine);
+        let engines_wrote: u64 =
+            engines().map(|it| it.checkpoint_written + it.reclaim_written).sum();
+        let taken_over: u64 = engines().map(|it| it.taken_over).sum();
+        ratio(self.log.written + engines_wrote, taken_over)
     }
 
     /// The keyspace of a name.
@@ -101,7 +120,26 @@ impl Stats {
     }
 }
 
+/// One number for each of another.
+fn ratio(of: u64, to: u64) -> Option<f64> {
+    (to > 0).then(|| of as f64 / to as f64)
+}
+
 impl KeyspaceStats {
+    /// Bytes of the engine's files for each that something refers to.
+    #[must_use]
+    pub fn space_amplification(&self) -> Option<f64> {
+        let bytes: u64 = self.engine.files.values().map(|files| files.bytes).sum();
+        ratio(bytes, bytes.saturating_sub(self.engine.dead_bytes))
+    }
+
+    /// Bytes asked of the file system for each read that reached the engine's cache, since the store
+    /// was opened.
+    #[must_use]
+    pub fn read_amplification(&self) -> Option<f64> {
+        ratio(self.engine.read_bytes, self.engine.cache_hits + self.engine.cache_misses)
+    }
+
     pub(crate) fn of(space: &Space) -> Self {
         let point = space.engine.commit_point();
         let mut engine = space.engine.stats();

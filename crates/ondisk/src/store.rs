@@ -22,6 +22,7 @@ use crate::engine::{Pins, Reclaim};
 use crate::error::Error;
 use crate::keyspace::{Frozen, Space};
 use crate::keyspaces::Keyspaces;
+use crate::latency::Latencies;
 use crate::limits::Limits;
 use crate::range::Range;
 use crate::reclaim::Reclaimer;
@@ -46,6 +47,8 @@ pub(crate) struct Store {
     pub(crate) pins: Arc<dyn Pins>,
     reserve: Reserve,
     pub(crate) snapshots: Snapshots,
+    /// How long callers waited for commits to be durable.
+    pub(crate) latencies: Latencies,
     pub(crate) reclaimer: Reclaimer,
     /// Shared: a commit is between its LSN and the young map. Exclusive: that map is frozen.
     freezing: RwLock<()>,
@@ -116,6 +119,7 @@ impl Store {
             pins,
             reserve,
             snapshots: Snapshots::default(),
+            latencies: Latencies::default(),
             reclaimer: Reclaimer::default(),
             freezing: RwLock::new(()),
             checkpointer: Mutex::new(Checkpointer::new(released)),

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ondisk_log::{Lsn, Step};
+use ondisk_log::{Lsn, Receipt, Step, SyncMode};
 
 use crate::alarm::{Sleep, Woken};
 use crate::engine::Reclaim;
@@ -27,6 +27,7 @@ impl Worker {
     pub(crate) fn start(store: &Arc<Store>) -> io::Result<Self> {
         // Asked before the thread runs: by then there may be commits.
         let found = store.log.last();
+        store.latencies.measure();
         let (rounds, reclaims) = (Arc::clone(store), Arc::clone(store));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let worker = named("ondisk-worker").spawn(move || Rounds::new(&rounds, found).run())?;
@@ -49,6 +50,21 @@ impl Worker {
 /// Starts the thread that waits for commits whose callers do not.
 pub(crate) fn spawn_waiting(run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("ondisk-waiting".to_owned()).spawn(run)
+}
+
+/// Counts how long a caller waits for a commit to be durable, where the store has threads.
+pub(crate) fn waited(
+    store: &Store,
+    mode: SyncMode,
+    wait: impl FnOnce() -> Result<Receipt, Error>,
+) -> Result<Receipt, Error> {
+    if mode != SyncMode::Sync || !store.latencies.are_measured() {
+        return wait();
+    }
+    let begun = now();
+    let receipt = wait()?;
+    store.latencies.count(begun.elapsed());
+    Ok(receipt)
 }
 
 /// Reclaims whenever there is something to reclaim.

@@ -13,13 +13,15 @@ use ondisk_fs::OsFs;
 use ondisk_sim::MemFs;
 
 /// Each file of today's version, and where it stands.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("manifest-v2", "db/keyspaces/0/manifest"),
     ("data-v1", "db/keyspaces/0/0000000002.data"),
     ("hint-v1", "db/keyspaces/0/0000000002.hint"),
     ("catalog-v1", "sorted/catalog"),
     ("value-v1", "sorted/keyspaces/1/values/0000000001.value"),
     ("lsm-manifest-v1", "sorted/keyspaces/1/manifest"),
+    ("backup-v1", "backups/backup"),
+    ("part-v1", "backups/000002-000001.part"),
 ];
 /// Files of versions that are no longer written.
 const FORMER: [&str; 1] = ["manifest-v1"];
@@ -36,9 +38,11 @@ fn store() -> MemFs {
     let db = builder.first_segment(16 << 10).store_id(id).open("db").unwrap();
     db.batch(Batch::new().put("alice", "100").put("bob", "30")).unwrap();
     db.checkpoint().unwrap();
+    db.backup("backups").unwrap();
     db.batch(Batch::new().put("alice", "70").delete("bob")).unwrap();
     db.batch(Batch::new().put("carol", "").put("", "no name")).unwrap();
     db.checkpoint().unwrap();
+    db.backup("backups").unwrap();
     db.close().unwrap();
     sorted(&fs, id);
     fs

@@ -118,3 +118,22 @@ fn what_verifies_of_a_damaged_store_is_salvaged() {
     assert_eq!(ondisk(["scan", &saved]).fine(), "a\t1\nb\t2\nc\t3\n");
     ondisk(["check", &saved]).fine();
 }
+
+#[test]
+fn stats_tell_of_each_keyspace() {
+    let scratch = Scratch::new();
+    let db = &scratch.db();
+    for engine in ["bitcask", "lsm", "btree"] {
+        ondisk(["keyspaces", db, "create", engine, "--engine", engine]).fine();
+        ondisk(["put", db, "key", "value", "--keyspace", engine]).fine();
+    }
+    ondisk(["compact", db]).fine();
+    let text = ondisk(["stats", db]).fine();
+    for line in ["bitcask: bitcask, 1 keys, through", "lsm: lsm", "btree: btree", "in use"] {
+        assert!(text.contains(line), "`{line}` is not said:\n{text}");
+    }
+    let json = ondisk(["stats", db, "--json"]).json();
+    assert_eq!(json["keyspaces"][1]["files"]["data file"]["count"], 1);
+    assert!(json["keyspaces"][3]["pages"]["used"].as_u64() > Some(0));
+    assert!(json["keyspaces"][2]["levels"].is_array());
+}
