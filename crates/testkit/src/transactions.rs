@@ -139,7 +139,7 @@ impl Subject for Store {
                 steps.try_for_each(|step| step.map(drop))
             }
         };
-        if number % 6 == 0 || number % 6 == 3 {
+        if number.is_multiple_of(3) {
             self.owe(acknowledged.0);
         }
         done.map_err(|error| error.to_string())

@@ -11,7 +11,7 @@ use ondisk::{Background, Batch, Builder, Db, Error, KeyspaceOptions, LogError, L
 use ondisk::{Rung, Step, SyncMode};
 use ondisk_sim::{At, Crash, Fault, MemFs, Target, Where};
 
-use super::chain::{Chain, Found, Map, Owed};
+use super::chain::{Chain, Map, Owed};
 use super::keep::Kept;
 use super::look;
 use super::story::{Between, Budgets, Event, Fill, NAMES, Op, Story, key};
