@@ -22,7 +22,7 @@ use crate::out::{Out, talk};
 /// Commits that may be under way at once.
 const IN_FLIGHT: usize = 1024;
 
-/// Load lines from standard input, and print each key once acknowledged.
+/// Load lines from standard input, and tell each key once acknowledged.
 ///
 /// A line is a key, a tab and a value, in the escape that scan writes (\\ \t \n \r \xNN); all after
 /// the first tab is the value. Lines are committed in their order, one commit each, many in flight;

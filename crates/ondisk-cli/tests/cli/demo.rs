@@ -70,7 +70,7 @@ fn acts_are_complete(demo: &Value) {
     assert_eq!(rows(demo, "lie").len(), 6);
     let (controls, rows_of_modes): (Vec<&Value>, Vec<&Value>) =
         rows(demo, "power_cuts").iter().partition(|row| row["control"] == true);
-    assert_eq!((rows_of_modes.len(), controls.len()), (9, 2));
+    assert_eq!((rows_of_modes.len(), controls.len()), (11, 2));
     for row in &rows_of_modes {
         assert!(number(row, "states") > 0 && number(row, "acknowledged") > 0, "{row}");
         match row["mode"].as_str().unwrap() {
