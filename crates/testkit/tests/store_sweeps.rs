@@ -66,7 +66,8 @@ fn damage(engine: EngineKind) {
         ));
     };
     say("bits", bits(&specimen, 300));
-    say("blocks", blocks(&specimen));
+    say("blocks", blocks(&specimen, 4096));
+    say("pages", blocks(&specimen, 1024));
     say("files", files(&specimen));
     testkit::summary(&format!("suite store_damage {engine:8}in {:.1} s", clock()));
 }

@@ -7,7 +7,7 @@ use ondisk::{EngineKind, KeyspaceOptions, SyncMode};
 use ondisk_sim::Place;
 
 use super::random::Random;
-use super::story::{Budgets, Event, Fill, Op, Story, TIGHT, plain};
+use super::story::{Budgets, Event, Fill, KEYS, Op, Story, TIGHT, plain};
 
 /// The keyspace that a shape is about.
 const MAIN: usize = 1;
@@ -275,7 +275,45 @@ fn failed_installs(about: About) -> Vec<Story> {
             }
         }
     }
+    stories.extend([Place::SyncDir, Place::Rename].map(|place| forgotten_install(about, place)));
     stories
+}
+
+/// A failed install and a death, and from then on only another keyspace is written: what the
+/// first one put in place is relied on when the log forgets.
+fn forgotten_install(about: About, place: Place) -> Story {
+    let mut it = Script::new(about);
+    it.commits(2, SYNC).then(Event::Checkpoint).commits(2, SYNC);
+    let cut_from = it.events.len();
+    it.then(Event::Fail(place, 2)).then(Event::Checkpoint).then(Event::Calm).then(Event::Kill);
+    it.commit(&[0], 60, SYNC).then(Event::Checkpoint).commit(&[0], 60, SYNC);
+    Story { cut_from, ..it.story(&format!("a failed install ({place:?}) that is forgotten")) }
+}
+
+/// Merges and compactions that a checkpoint, a delete and a snapshot come in between of, after
+/// each number of steps; an older file that they leave alone holds a key that was deleted since.
+#[must_use]
+pub fn by_turns(engine: EngineKind) -> Vec<Story> {
+    (0..9).map(|steps| interrupted((engine, 0), steps)).collect()
+}
+
+fn interrupted(about: About, steps: u8) -> Story {
+    let mut it = Script::new(about);
+    let one = |key: usize, value| vec![Op { slot: MAIN, key, value }];
+    for key in 8..KEYS {
+        let fill = Fill { number: 500 + u32::try_from(key).unwrap_or(0), len: 6000 };
+        it.then(Event::Commit(one(key, Some(fill)), Some(NONE)));
+    }
+    // The last key is written here and deleted below, and nowhere else.
+    it.then(Event::Checkpoint).then(Event::Commit(one(KEYS - 1, None), Some(NONE)));
+    it.then(Event::Checkpoint);
+    for _ in 0..7 {
+        it.commits(2, NONE).then(Event::Checkpoint);
+    }
+    it.then(Event::Steps(steps)).then(Event::Snapshot).commits(3, SYNC).then(Event::Checkpoint);
+    it.then(Event::Steps(99)).then(Event::Points(MAIN)).then(Event::LetGo);
+    it.then(Event::Steps(99)).then(Event::Reopen).then(Event::Points(MAIN)).commits(1, SYNC);
+    Story { budgets: ROOMY, ..it.story(&format!("interrupted after {steps} steps")) }
 }
 
 /// The budgets under which nothing is taken over before it is asked for.

@@ -20,6 +20,8 @@ use super::world::{Calls, Looks, PATH, Setup, World};
 
 const SYNC: SyncMode = SyncMode::Sync;
 const BLOCK: usize = 4096;
+/// How often a specimen is closed: so that places are used again, and have a past.
+const ROUNDS: u32 = 7;
 /// Room for what a sweep of faults does between two checkpoints.
 const EASY: Budgets = Budgets { young: 24_000, ..TIGHT };
 
@@ -167,8 +169,11 @@ impl Specimen {
         world.run(&Event::Make(1, made))?;
         world.run(&Event::Make(2, plain(EngineKind::Bitcask)))?;
         let mut former = Vec::new();
-        for round in 0..4 {
+        for round in 0..ROUNDS {
             let from = round * 12;
+            // Two keys that no other commit changes: one that each round has anew, one of its own.
+            let kept = vec![op(1, 14, 200 + round, 300), op(1, 15 + round as usize, round, 100)];
+            world.run(&Event::Commit(kept, Some(SYNC)))?;
             for event in commits(from..from + 8, SYNC) {
                 world.run(&event)?;
             }
@@ -357,15 +362,15 @@ pub fn bits(specimen: &Specimen, of_each: usize) -> Result<Counts, String> {
     Ok(counts)
 }
 
-/// Zeroes every block, and gives it what it held before.
+/// Zeroes every block of so many bytes, and gives it what it held before.
 ///
 /// # Errors
 /// In words, what is wrong.
-pub fn blocks(specimen: &Specimen) -> Result<Counts, String> {
+pub fn blocks(specimen: &Specimen, block: usize) -> Result<Counts, String> {
     let mut counts = Counts::new();
     for (path, bytes) in specimen.files() {
-        for from in (0..bytes.len()).step_by(BLOCK) {
-            let to = (from + BLOCK).min(bytes.len());
+        for from in (0..bytes.len()).step_by(block) {
+            let to = (from + block).min(bytes.len());
             let mut others: Vec<Vec<u8>> = vec![vec![0; to - from]];
             for former in &specimen.former {
                 let Some(Node::File(former)) = former.nodes.get(path) else { continue };
