@@ -1,8 +1,9 @@
 //! Several sorted walks as one, in which of each key the newest source speaks.
 //!
 //! Invariant: sources come young to old; of a key that several hold, the first one's entry is
-//! given out, and the others are passed over. Where one source alone goes on, an entry costs one
-//! comparison.
+//! given out, and the others are passed over. Of a key that a source may have held where it could
+//! not be read, no older one speaks: what it says may have been replaced. Where one source alone
+//! goes on, an entry costs one comparison.
 //!
 //! Knows nothing of levels.
 
@@ -14,6 +15,7 @@ use crate::engine::{Direction, Site};
 use crate::error::Error;
 use crate::lsm::sabotage::LsmRule;
 use crate::lsm::table::run::RunWalk;
+use crate::lsm::table::walk::Gap;
 use crate::sabotage::Sabotage;
 use crate::value::Value;
 
@@ -46,6 +48,8 @@ pub(crate) struct MergeWalk {
     given: Given,
     /// The sources that must be advanced before it is known which one speaks.
     stale: Vec<usize>,
+    /// What could not be read, each with its source.
+    gaps: Vec<(usize, Gap)>,
     direction: Direction,
     tombstones: Tombstones,
     winner: Winner,
@@ -73,8 +77,8 @@ impl MergeWalk {
     pub(crate) fn new(sources: Vec<RunWalk>, direction: Direction, tombstones: Tombstones) -> Self {
         let stale = (0..sources.len()).rev().collect();
         let heap = Vec::with_capacity(sources.len());
-        let (rival, given, winner) = (1, Given::No, Winner::First);
-        Self { sources, heap, rival, given, stale, direction, tombstones, winner }
+        let (rival, given, gaps, winner) = (1, Given::No, Vec::new(), Winner::First);
+        Self { sources, heap, rival, given, stale, gaps, direction, tombstones, winner }
     }
 
     /// The same merge with another winner.
@@ -90,10 +94,32 @@ impl MergeWalk {
             if !self.next()? {
                 return Ok(false);
             }
-            if self.tombstones == Tombstones::Shown || !self.is_tombstone() {
+            let shown = self.tombstones == Tombstones::Shown || !self.is_tombstone();
+            if shown && !self.is_doubtful() {
                 return Ok(true);
             }
         }
+    }
+
+    /// Whether a younger source may have held the key where it could not be read.
+    #[inline]
+    fn is_doubtful(&self) -> bool {
+        if self.gaps.is_empty() {
+            return false;
+        }
+        let speaks = self.heap.first().copied().unwrap_or_default();
+        self.gaps.iter().any(|(source, gap)| *source < speaks && gap.may_hold(self.key()))
+    }
+
+    /// Advances a source, and remembers what could not be read.
+    #[inline]
+    fn advance_source(&mut self, source: usize) -> Result<bool, Error> {
+        let walk = &mut self.sources[source];
+        let advanced = walk.advance();
+        if advanced.is_err() {
+            self.gaps.extend(walk.take_gap().map(|gap| (source, gap)));
+        }
+        advanced
     }
 
     /// The key of the entry; only after an advance that answered `true`, as all below.
@@ -142,7 +168,7 @@ impl MergeWalk {
         self.given = Given::No;
         while let Some(&source) = self.stale.last() {
             // Where this fails the source stays stale, and is tried again by the next call.
-            let stands = self.sources[source].advance()?;
+            let stands = self.advance_source(source)?;
             self.stale.pop();
             if stands {
                 self.heap.push(source);
@@ -158,7 +184,7 @@ impl MergeWalk {
     #[inline]
     fn advance_first(&mut self) -> Result<bool, Error> {
         let Some(&first) = self.heap.first() else { return Ok(false) };
-        match self.sources[first].advance() {
+        match self.advance_source(first) {
             Ok(true) => {}
             Ok(false) => {
                 self.pop_first();

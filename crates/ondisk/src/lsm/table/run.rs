@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ondisk_log::Lsn;
 
 use super::Table;
-use super::walk::TableWalk;
+use super::walk::{Gap, TableWalk};
 use crate::engine::Direction;
 use crate::error::Error;
 use crate::value::Value;
@@ -25,6 +25,7 @@ pub(crate) struct RunWalk {
     direction: Direction,
     fill: Fill,
     walk: Option<TableWalk>,
+    gap: Option<Gap>,
 }
 
 /// Whether the tables' walks leave something in the cache.
@@ -53,7 +54,8 @@ impl RunWalk {
             Bound::Excluded(key) => *table.meta().first < *key,
         });
         let (lower, upper) = (lower.map(Box::from), upper.map(Box::from));
-        Self { tables, left: start..end, lower, upper, direction, fill: Fill::Cache, walk: None }
+        let (left, fill, walk, gap) = (start..end, Fill::Cache, None, None);
+        Self { tables, left, lower, upper, direction, fill, walk, gap }
     }
 
     /// A walk over one table.
@@ -81,6 +83,7 @@ impl RunWalk {
                     Ok(false) => self.walk = None,
                     Ok(true) => return Ok(true),
                     Err(error) => {
+                        self.gap = Some(walk.gap());
                         // A table that cannot be used at all would answer the same for ever.
                         if !walk.is_started() {
                             self.walk = None;
@@ -101,6 +104,11 @@ impl RunWalk {
             let walk = table.walk(bounds.0, bounds.1, self.direction);
             self.walk = Some(if self.fill == Fill::Nothing { walk.passing() } else { walk });
         }
+    }
+
+    /// What an advance that answered with an error could not read.
+    pub(crate) fn take_gap(&mut self) -> Option<Gap> {
+        self.gap.take()
     }
 
     /// The key of the entry; only after an advance that answered `true`, as all below.

@@ -74,6 +74,23 @@ struct Found {
     lsn: Lsn,
 }
 
+/// What of a table could not be read: a block, or all of it.
+#[derive(Debug)]
+pub(crate) struct Gap {
+    table: Arc<Table>,
+    block: Option<(Arc<Loaded>, usize)>,
+}
+
+impl Gap {
+    /// Whether the table may have an entry of a key there.
+    pub(crate) fn may_hold(&self, key: &[u8]) -> bool {
+        let meta = self.table.meta();
+        *meta.first <= *key
+            && *key <= *meta.last
+            && self.block.as_ref().is_none_or(|(loaded, at)| loaded.index.find(key) == Some(*at))
+    }
+}
+
 impl TableWalk {
     pub(super) fn new(
         table: Arc<Table>,
@@ -112,6 +129,12 @@ impl TableWalk {
     /// Whether the table could be opened and is being walked.
     pub(super) fn is_started(&self) -> bool {
         self.loaded.is_some()
+    }
+
+    /// What could not be read; only after an advance that answered with an error.
+    pub(super) fn gap(&self) -> Gap {
+        let block = self.loaded.as_ref().map(|loaded| (Arc::clone(loaded), self.number));
+        Gap { table: Arc::clone(&self.table), block }
     }
 
     /// Goes to the next entry; `false` at the end, and from then on. After an error the next call
