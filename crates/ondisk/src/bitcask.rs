@@ -14,16 +14,13 @@
 //! `load`, `verify` and `salvage` (what reads files from front to back), `data_file`, `hint` and
 //! `manifest` (the bytes). Knows nothing of the log but LSNs.
 
-use std::io;
 use std::path::Path;
 
-use ondisk_fs::{Access, FileSystem, replace_atomic};
+use ondisk_fs::FileSystem;
 use ondisk_log::{Lsn, StoreId};
 
 use crate::bitcask::data_file::{DataFile, Identity, Sums};
-use crate::bitcask::manifest::{
-    DataFileRecord, FIRST_VERSION, LONGEST_MANIFEST, MANIFEST, Manifest,
-};
+use crate::bitcask::manifest::{DataFileRecord, FIRST_VERSION, MANIFEST, Manifest, SEALED};
 use crate::error::{Damage, Error};
 
 pub(crate) mod cask;
@@ -78,19 +75,8 @@ pub(crate) fn open_file(
 /// Reads the manifest of a keyspace.
 pub(crate) fn read_manifest(fs: &dyn FileSystem, dir: &Path) -> Result<Manifest, Error> {
     let path = dir.join(MANIFEST);
-    let file = match fs.open(&path, Access::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::damaged(&path, 0, Damage::Missing));
-        }
-        other => other.map_err(Error::io(&path, "open the manifest"))?,
-    };
-    let len = file.size().map_err(Error::io(&path, "ask for the length of the manifest"))?;
-    if len > LONGEST_MANIFEST {
-        let damage = Damage::Length { found: len, expected: LONGEST_MANIFEST };
-        return Err(Error::damaged(&path, 0, damage));
-    }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, 0).map_err(Error::io(&path, "read the manifest"))?;
+    let bytes = SEALED.read(fs, &path)?;
+    let bytes = bytes.ok_or_else(|| Error::damaged(&path, 0, Damage::Missing))?;
     Manifest::decode(&path, &bytes)
 }
 
@@ -100,9 +86,7 @@ pub(crate) fn install_manifest(
     dir: &Path,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let path = dir.join(MANIFEST);
-    let replaced = replace_atomic(fs, &path, &manifest.encode());
-    replaced.map_err(Error::io(&path, "put the manifest in place")).map(drop)
+    SEALED.install(fs, &dir.join(MANIFEST), &manifest.encode())
 }
 
 /// The store that a manifest of the first version names, if one stands in a directory: those were

@@ -8,29 +8,25 @@
 //! Knows nothing of what engines hold. The bytes are specified in `docs/format/catalog.md`.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use ondisk_fs::{Access, FileSystem, replace_atomic};
+use ondisk_fs::FileSystem;
 use ondisk_log::{Batch, Lsn, StoreId, SyncMode};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::checksum::crc32c;
 use crate::engine::CommitPoint;
 use crate::error::{Damage, Error};
 use crate::options::{Compression, EngineKind, KeyspaceOptions, LargeValue, PageSize};
+use crate::sealed::{Seal, Sealed};
 
 /// The name of the catalog in a store's directory.
 pub(crate) const CATALOG: &str = "catalog";
-pub(crate) const MAGIC: [u8; 8] = *b"\xD1ondcata";
-const VERSION: u32 = 1;
-/// A catalog longer than this is refused unread: it would name more than 200,000 keyspaces.
-pub(crate) const LONGEST_CATALOG: u64 = 64 << 20;
+/// The longest names more than 200,000 keyspaces.
+pub(crate) const SEALED: Sealed = Sealed { magic: *b"\xD1ondcata", version: 1, longest: 64 << 20 };
 /// The longest name of a keyspace, in bytes.
 pub(crate) const LONGEST_NAME: usize = 255;
-const SUMMED_FROM: usize = 12;
 
 /// What stands in front of the list of keyspaces.
 /// ```text
@@ -41,9 +37,7 @@ const SUMMED_FROM: usize = 12;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Head {
-    magic: [u8; 8],
-    crc: U32,
-    version: U32,
+    seal: Seal,
     store: [u8; 16],
     released: U64,
     next_id: U32,
@@ -106,10 +100,8 @@ pub(crate) struct Listed {
 
 impl Catalog {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut head = Head {
-            magic: MAGIC,
-            crc: U32::ZERO,
-            version: U32::new(VERSION),
+        let head = Head {
+            seal: SEALED.seal(),
             store: self.store.0,
             released: U64::new(self.released.0),
             next_id: U32::new(self.next_id),
@@ -121,31 +113,17 @@ impl Catalog {
         for listed in &self.keyspaces {
             listed.write(&mut bytes);
         }
-        head.crc = U32::new(crc32c(&bytes[SUMMED_FROM..]));
-        bytes[..HEAD].copy_from_slice(head.as_bytes());
-        bytes
+        Sealed::close(bytes)
     }
 
     /// Reads bytes that nobody vouches for. `path` is for the error to name.
     pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |offset: usize, damage| Error::damaged(path, offset as u64, damage);
+        SEALED.check(path, bytes)?;
         let Ok((head, mut rest)) = Head::read_from_prefix(bytes) else {
             let (found, expected) = (bytes.len() as u64, HEAD as u64);
             return Err(damaged(0, Damage::Length { found, expected }));
         };
-        if head.magic != MAGIC {
-            return Err(damaged(0, Damage::Magic));
-        }
-        if head.crc.get() != crc32c(&bytes[SUMMED_FROM..]) {
-            return Err(damaged(8, Damage::HeaderSum));
-        }
-        let (found, known) = (head.version.get(), VERSION);
-        if found > known {
-            return Err(Error::NewerFormat { path: path.to_owned(), found, known });
-        }
-        if found != known {
-            return Err(damaged(SUMMED_FROM, Damage::Field("version")));
-        }
         let mut keyspaces = Vec::new();
         for _ in 0..head.count.get() {
             let at = bytes.len() - rest.len();
@@ -172,37 +150,12 @@ impl Catalog {
     /// Reads a store's catalog; `None` where there is none.
     pub(crate) fn read(fs: &dyn FileSystem, store: &Path) -> Result<Option<Self>, Error> {
         let path = store.join(CATALOG);
-        let file = match fs.open(&path, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(Error::io(&path, "open the catalog"))?,
-        };
-        let len = file.size().map_err(Error::io(&path, "ask for the length of the catalog"))?;
-        if len > LONGEST_CATALOG {
-            let damage = Damage::Length { found: len, expected: LONGEST_CATALOG };
-            return Err(Error::damaged(&path, 0, damage));
-        }
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-        file.read_exact_at(&mut bytes, 0).map_err(Error::io(&path, "read the catalog"))?;
-        Self::decode(&path, &bytes).map(Some)
+        SEALED.read(fs, &path)?.map(|bytes| Self::decode(&path, &bytes)).transpose()
     }
 
     /// Puts the catalog in place, durably, name and all.
     pub(crate) fn install(&self, fs: &dyn FileSystem, store: &Path) -> Result<(), Error> {
-        let path = store.join(CATALOG);
-        let replaced = replace_atomic(fs, &path, &self.encode());
-        replaced.map_err(Error::io(&path, "put the catalog in place")).map(drop)
-    }
-
-    /// Writes the catalog over the one that is there: the canary's way.
-    pub(crate) fn overwrite(&self, fs: &dyn FileSystem, store: &Path) -> Result<(), Error> {
-        let (path, bytes) = (store.join(CATALOG), self.encode());
-        let over = || -> io::Result<()> {
-            let file = fs.open(&path, Access::ReadWrite)?;
-            file.set_len(bytes.len() as u64)?;
-            file.write_all_at(&bytes, 0)?;
-            file.sync_all().map(drop)
-        };
-        over().map_err(Error::io(&path, "write the catalog"))
+        SEALED.install(fs, &store.join(CATALOG), &self.encode())
     }
 }
 

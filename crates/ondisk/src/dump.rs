@@ -14,11 +14,11 @@ use crate::backup::part::PART_MAGIC;
 use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
 use crate::bitcask::hint::{HINT_MAGIC, HintReader, Kind};
-use crate::bitcask::manifest::{LONGEST_MANIFEST, MANIFEST_MAGIC, Manifest};
+use crate::bitcask::manifest::{self, Manifest};
 use crate::btree::{self, meta::META_MAGIC};
 use crate::catalog::{self, Catalog};
 use crate::error::{Damage, Error};
-use crate::lsm::manifest::{self as lsm_manifest, LSM_MANIFEST_MAGIC};
+use crate::lsm::manifest as lsm_manifest;
 use crate::lsm::table::{self, format::TABLE_MAGIC};
 use crate::values;
 
@@ -54,12 +54,12 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
         read.map_err(Error::io(path, "read the file")).map(|()| bytes)
     };
     let first = all(FIRST_BYTES as u64)?;
-    if first.starts_with(&MANIFEST_MAGIC) {
-        let manifest = Manifest::decode(path, &all(LONGEST_MANIFEST)?)?;
+    if first.starts_with(&manifest::SEALED.magic) {
+        let manifest = Manifest::decode(path, &all(manifest::SEALED.longest)?)?;
         return write(path, out, |out| write_manifest(out, &manifest));
     }
-    if first.starts_with(&LSM_MANIFEST_MAGIC) {
-        let bytes = all(lsm_manifest::LONGEST_MANIFEST)?;
+    if first.starts_with(&lsm_manifest::SEALED.magic) {
+        let bytes = all(lsm_manifest::SEALED.longest)?;
         let manifest = lsm_manifest::Manifest::decode(path, &bytes)?;
         return write(path, out, |out| lsm_manifest::dump::dump(&manifest, out));
     }
@@ -79,8 +79,8 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
     if first.starts_with(&TABLE_MAGIC) {
         return table::dump::dump(fs, path, out);
     }
-    if first.starts_with(&catalog::MAGIC) {
-        let catalog = Catalog::decode(path, &all(catalog::LONGEST_CATALOG)?)?;
+    if first.starts_with(&catalog::SEALED.magic) {
+        let catalog = Catalog::decode(path, &all(catalog::SEALED.longest)?)?;
         return write(path, out, |out| write_catalog(out, &catalog));
     }
     if first.starts_with(&values::MAGIC) {

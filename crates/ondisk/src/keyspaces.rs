@@ -10,13 +10,14 @@ use arc_swap::{ArcSwap, Guard};
 use ondisk_fs::{FileSystem, Kind};
 use ondisk_log::Lsn;
 
-use crate::catalog::{Catalog, Listed};
+use crate::catalog::{CATALOG, Catalog, Listed};
 use crate::engine::{CommitPoint, Pins, Site};
 use crate::error::Error;
 use crate::keyspace::{Space, keyspace_dir};
 use crate::options::KeyspaceOptions;
 use crate::place::keyspaces_dir;
 use crate::sabotage::Sabotage;
+use crate::sealed::overwrite;
 use crate::values::ValueFiles;
 use crate::young::Young;
 
@@ -188,7 +189,7 @@ impl Keyspaces {
 
     fn install(&self, catalog: &Catalog) -> Result<(), Error> {
         if self.site.breaks(Sabotage::CatalogInPlace) {
-            return catalog.overwrite(&*self.site.fs, &self.path);
+            return overwrite(&*self.site.fs, &self.path.join(CATALOG), &catalog.encode());
         }
         catalog.install(&*self.site.fs, &self.path)
     }

@@ -67,6 +67,7 @@ mod reserve;
 #[doc(hidden)]
 pub mod sabotage;
 mod salvage;
+mod sealed;
 mod snapshot;
 mod stats;
 mod store;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use ondisk_fs::{Access, FileSystem, Kind, create_dir_durable};
+use ondisk_fs::{FileSystem, Kind, create_dir_durable};
 use ondisk_log::Lsn;
 
 use super::checkpoint::Checkpoint;
@@ -33,6 +33,7 @@ use super::{install_manifest, open_file, read_manifest};
 use crate::engine::{CommitPoint, Engine, EngineStats, FileKind, Job, Reclaim, Site, View, Work};
 use crate::error::{Damage, Error};
 use crate::keyspace::Frozen;
+use crate::sealed::overwrite;
 
 /// The engine of one keyspace.
 #[derive(Debug)]
@@ -220,7 +221,7 @@ impl Cask {
         );
         let (fs, dir) = (&*self.site.fs, &self.site.dir);
         if self.breaks(BitcaskRule::ManifestInPlace) {
-            overwrite_manifest(fs, dir, &manifest)?;
+            overwrite(fs, &dir.join(MANIFEST), &manifest.encode())?;
         } else {
             install_manifest(fs, dir, &manifest)?;
         }
@@ -362,22 +363,6 @@ pub(super) fn remove(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// The canary's way: what a cut leaves of it is anybody's guess.
-fn overwrite_manifest(fs: &dyn FileSystem, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
-    let path = dir.join(MANIFEST);
-    let bytes = manifest.encode();
-    let io = |source| Error::Io { path: path.clone(), op: "overwrite the manifest", source };
-    let file = match fs.open(&path, Access::ReadWrite) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs.create_new(&path),
-        other => other,
-    };
-    let file = file.map_err(io)?;
-    file.write_all_at(&bytes, 0).map_err(io)?;
-    file.set_len(bytes.len() as u64).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    fs.sync_dir(dir).map_err(io).map(drop)
 }
 
 #[cfg(test)]

@@ -14,20 +14,17 @@ use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::bitcask::data_file::Span;
-use crate::checksum::crc32c;
 use crate::error::{Damage, Error};
+use crate::sealed::{Seal, Sealed};
 
 /// The name of a keyspace's manifest in its directory.
 pub(crate) const MANIFEST: &str = "manifest";
-pub(crate) const MANIFEST_MAGIC: [u8; 8] = *b"\xD1ondmani";
-pub(crate) const MANIFEST_VERSION: u32 = 2;
+/// The longest names more than a million files.
+pub(crate) const SEALED: Sealed = Sealed { magic: *b"\xD1ondmani", version: 2, longest: 64 << 20 };
 /// The version that said nothing of commit points, spans and hint files.
 pub(crate) const FIRST_VERSION: u32 = 1;
-/// A manifest longer than this is refused unread: it would name 2 million files.
-pub(crate) const LONGEST_MANIFEST: u64 = 64 << 20;
 /// The engine whose files these are.
 const BITCASK: u32 = 1;
-const SUMMED_FROM: usize = 12;
 
 /// What stands in front of the list of files.
 /// ```text
@@ -38,9 +35,7 @@ const SUMMED_FROM: usize = 12;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct ManifestHead {
-    magic: [u8; 8],
-    crc: U32,
-    version: U32,
+    seal: Seal,
     store: [u8; 16],
     keyspace: U32,
     engine: U32,
@@ -112,15 +107,13 @@ impl Manifest {
     /// That of a keyspace in which nothing was ever written.
     pub(crate) fn new(store: StoreId, keyspace: u32) -> Self {
         let (checkpoint, files) = (Lsn(0), Vec::new());
-        let version = MANIFEST_VERSION;
+        let version = SEALED.version;
         Self { version, store, keyspace, checkpoint, edit: 0, next_number: 1, files }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut head = ManifestHead {
-            magic: MANIFEST_MAGIC,
-            crc: U32::ZERO,
-            version: U32::new(MANIFEST_VERSION),
+        let head = ManifestHead {
+            seal: SEALED.seal(),
             store: self.store.0,
             keyspace: U32::new(self.keyspace),
             engine: U32::new(BITCASK),
@@ -144,35 +137,17 @@ impl Manifest {
             };
             bytes.extend_from_slice(line.as_bytes());
         }
-        head.crc = U32::new(crc32c(&bytes[SUMMED_FROM..]));
-        bytes[..HEAD].copy_from_slice(head.as_bytes());
-        bytes
+        Sealed::close(bytes)
     }
 
     /// Reads bytes that nobody vouches for. `path` is for the error to name.
     pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |offset: usize, damage| Error::damaged(path, offset as u64, damage);
+        let version = SEALED.check(path, bytes)?;
         let Ok((head, lines)) = ManifestHead::read_from_prefix(bytes) else {
             let (found, expected) = (bytes.len() as u64, HEAD as u64);
             return Err(damaged(0, Damage::Length { found, expected }));
         };
-        if head.magic != MANIFEST_MAGIC {
-            return Err(damaged(0, Damage::Magic));
-        }
-        let sum_fits = head.crc.get() == crc32c(&bytes[SUMMED_FROM..]);
-        let version = head.version.get();
-        match version {
-            FIRST_VERSION | MANIFEST_VERSION => {}
-            // A newer format keeps magic, sum and version where they are: so this is none of damage.
-            found if found > MANIFEST_VERSION && sum_fits => {
-                let (path, known) = (path.to_owned(), MANIFEST_VERSION);
-                return Err(Error::NewerFormat { path, found, known });
-            }
-            _ => return Err(damaged(SUMMED_FROM, Damage::HeaderSum)),
-        }
-        if !sum_fits {
-            return Err(damaged(8, Damage::HeaderSum));
-        }
         let line_len = if version == FIRST_VERSION { FIRST_LINE } else { LINE };
         let expected = HEAD as u64 + u64::from(head.count.get()) * line_len as u64;
         if bytes.len() as u64 != expected {
@@ -183,7 +158,7 @@ impl Manifest {
         }
         let edit = match (version, head.edit.get()) {
             (FIRST_VERSION, 0) => FIRST_EDIT,
-            (MANIFEST_VERSION, edit) if edit > 0 => edit,
+            (_, edit) if version != FIRST_VERSION && edit > 0 => edit,
             _ => return Err(damaged(56, Damage::Field("edit"))),
         };
         let manifest = Self {

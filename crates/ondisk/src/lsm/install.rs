@@ -18,6 +18,7 @@ use crate::lsm::output::Output;
 use crate::lsm::sabotage::LsmRule;
 use crate::lsm::table::file_number;
 use crate::lsm::version::{Edit, Version};
+use crate::sealed::overwrite;
 
 impl Lsm {
     /// Makes the directory and a manifest without tables, durably, where there is none yet. So
@@ -139,7 +140,7 @@ impl Lsm {
     fn put_in_place(&self, manifest: &Manifest) -> Result<(), Error> {
         let (fs, dir) = (&*self.site.fs, &self.site.dir);
         if self.breaks(LsmRule::ManifestInPlace) {
-            manifest::overwrite(fs, dir, manifest)
+            overwrite(fs, &manifest_path(dir), &manifest.encode())
         } else {
             manifest::install(fs, dir, manifest)
         }

@@ -9,32 +9,28 @@
 //! Knows nothing of what the tables hold. The bytes are specified in `docs/format/lsm-manifest.md`.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use ondisk_fs::{Access, FileSystem, replace_atomic};
+use ondisk_fs::FileSystem;
 use ondisk_log::{Lsn, StoreId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::checksum::crc32c;
 use crate::error::{Damage, Error};
 use crate::limits::LONGEST_KEY;
 use crate::lsm::table::TableMeta;
+use crate::sealed::{Seal, Sealed};
 
 pub(crate) mod dump;
 
 /// The name of the manifest in its keyspace's directory.
 pub(crate) const MANIFEST: &str = "manifest";
-pub(crate) const LSM_MANIFEST_MAGIC: [u8; 8] = *b"\xD1ondlsmm";
-pub(crate) const LSM_MANIFEST_VERSION: u32 = 1;
-/// A manifest longer than this is neither written nor read: it would name 2 million tables.
-pub(crate) const LONGEST_MANIFEST: u64 = 256 << 20;
+/// The longest names 2 million tables.
+pub(crate) const SEALED: Sealed = Sealed { magic: *b"\xD1ondlsmm", version: 1, longest: 256 << 20 };
 /// How many levels there are. The last takes ten thousand times as much as the second.
 pub(crate) const LEVELS: usize = 7;
 /// The engine whose files these are.
 const LSM: u32 = 2;
-const SUMMED_FROM: usize = 12;
 
 /// What stands in front of the list of tables.
 /// ```text
@@ -45,9 +41,7 @@ const SUMMED_FROM: usize = 12;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Head {
-    magic: [u8; 8],
-    crc: U32,
-    version: U32,
+    seal: Seal,
     store: [u8; 16],
     keyspace: U32,
     engine: U32,
@@ -109,10 +103,8 @@ impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let tables =
             || (0..).zip(&self.levels).flat_map(|(level, it)| it.iter().map(move |it| (level, it)));
-        let mut head = Head {
-            magic: LSM_MANIFEST_MAGIC,
-            crc: U32::ZERO,
-            version: U32::new(LSM_MANIFEST_VERSION),
+        let head = Head {
+            seal: SEALED.seal(),
             store: self.store.0,
             keyspace: U32::new(self.keyspace),
             engine: U32::new(LSM),
@@ -141,19 +133,20 @@ impl Manifest {
             bytes.extend_from_slice(&table.first);
             bytes.extend_from_slice(&table.last);
         }
-        head.crc = U32::new(crc32c(&bytes[SUMMED_FROM..]));
-        bytes[..HEAD].copy_from_slice(head.as_bytes());
-        bytes
+        Sealed::close(bytes)
     }
 
     /// Reads bytes that nobody vouches for. `path` is for the error to name.
     pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |offset: usize, damage| Error::damaged(path, offset as u64, damage);
+        SEALED.check(path, bytes)?;
         let Ok((head, mut rest)) = Head::read_from_prefix(bytes) else {
             let (found, expected) = (bytes.len() as u64, HEAD as u64);
             return Err(damaged(0, Damage::Length { found, expected }));
         };
-        check_head(path, &head, bytes)?;
+        if head.engine.get() != LSM || head.zero.get() != 0 {
+            return Err(damaged(0, Damage::Field("engine or zero")));
+        }
         let (store, keyspace) = (StoreId(head.store), head.keyspace.get());
         let (through, edit) = (Lsn(head.through.get()), head.edit.get());
         let next_number = head.next_number.get();
@@ -206,31 +199,6 @@ impl Manifest {
     }
 }
 
-/// Refuses bytes that no manifest of this format begins with.
-fn check_head(path: &Path, head: &Head, bytes: &[u8]) -> Result<(), Error> {
-    let damaged = |offset: usize, damage| Error::damaged(path, offset as u64, damage);
-    if head.magic != LSM_MANIFEST_MAGIC {
-        return Err(damaged(0, Damage::Magic));
-    }
-    let sum_fits = head.crc.get() == crc32c(&bytes[SUMMED_FROM..]);
-    match head.version.get() {
-        LSM_MANIFEST_VERSION => {}
-        // A newer format keeps magic, sum and version where they are: so this is none of damage.
-        found if found > LSM_MANIFEST_VERSION && sum_fits => {
-            let (path, known) = (path.to_owned(), LSM_MANIFEST_VERSION);
-            return Err(Error::NewerFormat { path, found, known });
-        }
-        _ => return Err(damaged(SUMMED_FROM, Damage::HeaderSum)),
-    }
-    if !sum_fits {
-        return Err(damaged(8, Damage::HeaderSum));
-    }
-    if head.engine.get() != LSM || head.zero.get() != 0 {
-        return Err(damaged(0, Damage::Field("engine or zero")));
-    }
-    Ok(())
-}
-
 /// A line with its keys, its level, and the bytes behind it.
 fn decode_line(bytes: &[u8]) -> Option<(usize, TableMeta, &[u8])> {
     let (line, rest) = Line::read_from_prefix(bytes).ok()?;
@@ -266,41 +234,14 @@ pub(crate) fn manifest_path(dir: &Path) -> PathBuf {
 /// Reads the manifest of a keyspace; `None` where none was installed yet.
 pub(crate) fn read(fs: &dyn FileSystem, dir: &Path) -> Result<Option<Manifest>, Error> {
     let path = manifest_path(dir);
-    let file = match fs.open(&path, Access::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(Error::io(&path, "open the manifest"))?,
-    };
-    let len = file.size().map_err(Error::io(&path, "ask for the length of the manifest"))?;
-    if len > LONGEST_MANIFEST {
-        let damage = Damage::Length { found: len, expected: LONGEST_MANIFEST };
-        return Err(Error::damaged(&path, 0, damage));
-    }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, 0).map_err(Error::io(&path, "read the manifest"))?;
-    Manifest::decode(&path, &bytes).map(Some)
+    SEALED.read(fs, &path)?.map(|bytes| Manifest::decode(&path, &bytes)).transpose()
 }
 
 /// Puts a manifest in place, durably, name and all.
 ///
 /// After an error it may be in place or not: the tables of both are kept until another one is.
 pub(crate) fn install(fs: &dyn FileSystem, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
-    let (path, bytes) = (manifest_path(dir), manifest.encode());
-    let replaced = if bytes.len() as u64 > LONGEST_MANIFEST {
-        Err(io::ErrorKind::FileTooLarge.into()) // it could not be read again
-    } else {
-        replace_atomic(fs, &path, &bytes)
-    };
-    replaced.map_err(Error::io(&path, "put the manifest in place")).map(drop)
-}
-
-/// The canary's way: what a cut leaves of it is anybody's guess.
-pub(crate) fn overwrite(fs: &dyn FileSystem, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
-    let (path, bytes) = (manifest_path(dir), manifest.encode());
-    let io = |source| Error::Io { path: path.clone(), op: "overwrite the manifest", source };
-    let file = fs.open(&path, Access::ReadWrite).map_err(io)?;
-    file.write_all_at(&bytes, 0).map_err(io)?;
-    file.set_len(bytes.len() as u64).map_err(io)?;
-    file.sync_all().map_err(io).map(drop)
+    SEALED.install(fs, &manifest_path(dir), &manifest.encode())
 }
 
 #[cfg(test)]

@@ -415,7 +415,7 @@ fn a_walk_goes_on_behind_what_it_cannot_read() {
     run.checkpoint(&operations);
     let path = Path::new("keyspace/0000000001.data");
     run.fs.rot(path, 64 + 5 * 3029 + 900, 1).unwrap();
-    let file = run.fs.share().open(path, Access::ReadWrite).unwrap();
+    let file = run.fs.share().open(path, ondisk_fs::Access::ReadWrite).unwrap();
     file.set_len(64 + 10 * 3029 + 5).unwrap();
     for direction in [Direction::Forward, Direction::Backward] {
         let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
