@@ -100,6 +100,7 @@ pub(crate) struct Unsynced {
 pub(crate) struct Counts {
     pub(crate) commits: u64,
     pub(crate) groups: u64,
+    pub(crate) largest_group: u32,
     pub(crate) syncs: u64,
     pub(crate) written: u64,
     pub(crate) stalls: u64,
@@ -515,6 +516,7 @@ impl Counts {
     fn count(&mut self, plan: &Plan) {
         self.commits += u64::from(plan.commits);
         self.groups += u64::from(plan.write.is_some());
+        self.largest_group = self.largest_group.max(plan.commits);
         let durable = plan.write.as_ref().is_some_and(|write| write.durable);
         let syncs = plan.before.iter().flatten().count() + usize::from(plan.after.is_some());
         self.syncs += syncs as u64 + u64::from(durable);

@@ -74,6 +74,8 @@ pub struct LogStats {
     pub commits: u64,
     /// Groups written.
     pub groups: u64,
+    /// Commits of the largest group.
+    pub largest_group: u32,
     /// Syncs and durable writes.
     pub syncs: u64,
     /// Bytes written to segments, padding included.
@@ -419,6 +421,7 @@ impl Log {
             budget: self.keeper.options.budget(),
             commits: counts.commits,
             groups: counts.groups,
+            largest_group: counts.largest_group,
             syncs: counts.syncs,
             written: counts.written,
             stalls: counts.stalls,

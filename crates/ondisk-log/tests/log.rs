@@ -249,6 +249,18 @@ fn many_committers_share_groups_and_each_is_there() {
 }
 
 #[test]
+fn the_largest_group_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = create(&dir.path().join("log"));
+    let sizes = [1, 5, 2].map(|commits| {
+        log.append_batch(&vec![b"x".as_slice(); commits]).unwrap();
+        log.stats().largest_group
+    });
+    assert_eq!(sizes, [1, 5, 5]);
+    assert_eq!((log.stats().commits, log.stats().groups), (8, 3));
+}
+
+#[test]
 fn an_idle_log_tells_damage_of_its_last_commit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
