@@ -3,7 +3,7 @@
 //! Invariant: exit codes are API (0 fine; 1 findings, damage or loss; 2 usage or input error;
 //! 3 could not judge), and each is picked here or by a command's last line, nowhere else.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -164,16 +164,21 @@ impl Failure {
 
     /// The error and its causes, in one line.
     pub(crate) fn sentence(&self) -> String {
-        let mut sentence = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            // Many errors already say their cause: say nothing twice.
-            if !sentence.contains(&cause_text) {
-                write!(sentence, ": {cause_text}").unwrap_or_default();
-            }
-            source = cause.source();
-        }
-        sentence
+        sentence(self)
     }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn sentence(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many errors already say their cause: say nothing twice.
+        if !sentence.contains(&cause_text) {
+            write!(sentence, ": {cause_text}").unwrap_or_default();
+        }
+        source = cause.source();
+    }
+    sentence
 }

@@ -1,4 +1,5 @@
-//! Tables of words on a terminal: columns of fixed widths, cells of as many lines as they need.
+//! Tables of words on a terminal: columns of fixed widths, cells of as many lines as they need;
+//! and numbers in them.
 //!
 //! Invariant: no line is wider than its columns, and no letter of a cell is lost.
 //!
@@ -43,6 +44,19 @@ fn lines(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A number with its thousands parted: `12,345`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut parted = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            parted.push(',');
+        }
+        parted.push(digit);
+    }
+    parted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +67,11 @@ mod tests {
         assert_eq!(lines, ["a kind  one write", "        for each", "        group"]);
         assert_eq!(row(&[3], &["abcdefgh i"]), ["abc", "def", "gh", "i"].map(str::to_owned));
         assert_eq!(row(&[3, 3], &["", ""]), [""]);
+    }
+
+    #[test]
+    fn numbers_are_parted_by_thousands() {
+        let parted = ["0", "999", "1,000", "1,234,567"];
+        assert_eq!(parted, [0, 999, 1000, 1_234_567].map(thousands)[..]);
     }
 }

@@ -23,9 +23,9 @@ use serde::Serialize;
 
 use self::life::{Found, Life};
 use super::control::{Control, Skipping};
-use super::screen::thousands;
 use crate::exit::Failure;
 use crate::out::Progress;
+use crate::table::thousands;
 
 /// Lives are cut for a row until it has so many crash states …
 const STATES: u64 = 10_000;

@@ -10,6 +10,7 @@ use super::price::Measured;
 use super::promise::PowerCuts;
 use super::{Demo, MODES};
 use crate::out::{Colour, Paint};
+use crate::table::thousands;
 
 #[cfg(test)]
 mod tests;
@@ -171,19 +172,6 @@ fn mode_of(row: &PowerCuts) -> String {
         None if row.engine != "bitcask" => format!("{}, {}", row.mode_in_full, row.engine),
         None => row.mode_in_full.clone(),
     }
-}
-
-/// A number with its thousands parted: `12,345`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut parted = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            parted.push(',');
-        }
-        parted.push(digit);
-    }
-    parted
 }
 
 /// Microseconds in the unit that suits them.

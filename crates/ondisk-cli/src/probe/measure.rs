@@ -53,9 +53,14 @@ impl Way {
     const fn new(ground: Ground, means: Means) -> Self {
         Self { ground, means, blocks: 1 }
     }
+
+    /// A group of so many blocks, as a log writes it.
+    const fn group(blocks: usize) -> Self {
+        Self { ground: Ground::Written, means: Means::DurableWrite, blocks }
+    }
 }
 
-/// How many records a group has.
+/// How many records a group has, among the ways.
 pub(super) const GROUP: usize = 16;
 
 pub(super) const WRITE: Way = Way::new(Ground::Written, Means::Nothing);
@@ -84,12 +89,19 @@ pub(super) const WAYS: [Way; 10] = [
     DIRECTORY,
 ];
 
+/// One durable write of a group, by its length.
+pub(super) const GROUPS: [Way; 5] =
+    [Way::group(1), Way::group(4), Way::group(16), Way::group(64), Way::group(256)];
+
 /// Operations of one way before the next has its turn: so many that the first, uncounted one does
 /// not cost much, so few that a busy second falls on all ways.
 const TURN: usize = 10;
 
 /// The operations of a written file that it has blocks for; then it is overwritten from the start.
 const WRITTEN_OPERATIONS: u64 = 64;
+
+/// The bytes that a written file has at most, as long as they are enough for one operation.
+const WRITTEN_BYTES: u64 = 4 << 20;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +112,10 @@ pub(super) struct Limit {
 
 impl Limit {
     /// What gives a p99 to rest on, in a time that nobody minds; fewer samples on a slow disk.
-    pub(super) const DEFAULT: Self = Self { samples: 1000, time: Duration::from_secs(8) };
+    pub(super) const WAYS: Self = Self { samples: 1000, time: Duration::from_secs(6) };
+
+    /// Fewer, since many megabytes are written each time.
+    pub(super) const GROUPS: Self = Self { samples: 100, time: Duration::from_secs(1) };
 
     /// So many samples, in whatever time.
     pub(super) fn samples(samples: u32) -> Self {
@@ -131,8 +146,12 @@ impl Measurement {
 
     /// The time that so many in a hundred samples do not exceed (the nearest rank).
     pub(super) fn percentile(&self, percent: usize) -> Duration {
-        let rank = (self.sorted.len() * percent).div_ceil(100).max(1);
-        self.sorted.get(rank - 1).or(self.sorted.last()).copied().unwrap_or_default()
+        percentile(&self.sorted, percent)
+    }
+
+    /// Bytes of one operation; none of one on a directory.
+    pub(super) fn bytes(&self) -> usize {
+        if self.way.ground == Ground::Directory { 0 } else { self.way.blocks * BLOCK }
     }
 
     /// How many samples there are.
@@ -141,7 +160,14 @@ impl Measurement {
     }
 }
 
-/// Measures all ways on files in `dir`, which must be empty and is not left so. `tell` hears how
+/// Of times in order of length, the one that so many in a hundred do not exceed (the nearest rank);
+/// zero of none.
+pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).or(sorted.last()).copied().unwrap_or_default()
+}
+
+/// Measures the ways on files in `dir`, which must be empty and is not left so. `tell` hears how
 /// many samples of how many are there.
 ///
 /// # Errors
@@ -149,6 +175,7 @@ impl Measurement {
 pub(super) fn run(
     fs: &dyn FileSystem,
     dir: &Path,
+    ways: &[Way],
     limit: Limit,
     tell: impl Fn(usize, usize),
 ) -> io::Result<Vec<Measurement>> {
@@ -156,8 +183,8 @@ pub(super) fn run(
     let mut tracks = Vec::new();
     // Where one call syncs the data and all else, measuring it twice says nothing.
     let one_call = SyncPlan::HERE.data == SyncPlan::HERE.all;
-    let ways = WAYS.into_iter().filter(|way| !(one_call && way.means == Means::SyncAll));
-    for (number, way) in ways.enumerate() {
+    let ways = ways.iter().filter(|way| !(one_call && way.means == Means::SyncAll));
+    for (number, &way) in ways.enumerate() {
         tracks.push(Track::new(fs, way, &dir.join(format!("way{number}")), turns)?);
     }
     let begun = now();
@@ -214,10 +241,12 @@ impl<'a> Track<'a> {
             }
             Ground::Written => {
                 let file = fs.create_new(path)?;
-                for operation in 0..WRITTEN_OPERATIONS {
-                    file.write_all_at(block.bytes(), operation * block.len() as u64)?;
+                let len = block.len() as u64;
+                let operations = (WRITTEN_BYTES / len).clamp(1, WRITTEN_OPERATIONS);
+                for operation in 0..operations {
+                    file.write_all_at(block.bytes(), operation * len)?;
                 }
-                (Target::File(file), WRITTEN_OPERATIONS)
+                (Target::File(file), operations)
             }
         };
         if let Target::File(file) = &target {
@@ -264,7 +293,7 @@ impl<'a> Track<'a> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "to measure is to read the clock")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use ondisk_fs::{BLOCK, Chosen, Rung};
 use serde::Serialize;
 
+use super::commits::Committed;
+use super::groups::Groups;
 use super::measure::{Ground, Means, Measurement, Way};
 use super::place::{Cache, Drive, Place};
 use super::verdict::{self, Gain, Warning, duration};
@@ -25,7 +27,19 @@ pub(super) struct Report {
     reaches: &'static str,
     measurements: Vec<Row>,
     gains: Vec<Gain>,
+    group_commit: Groups,
     warnings: Vec<Warning>,
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    /// Of each way to write.
+    pub(super) measurements: Vec<Measurement>,
+    /// Of a group's write, by its length.
+    pub(super) groups: Vec<Measurement>,
+    /// Of group commit.
+    pub(super) committed: Vec<Committed>,
 }
 
 /// Which call serves for what.
@@ -54,12 +68,8 @@ struct Row {
 }
 
 impl Report {
-    pub(super) fn new(
-        path: &Path,
-        place: Place,
-        chosen: Chosen,
-        measurements: Vec<Measurement>,
-    ) -> Self {
+    pub(super) fn new(path: &Path, place: Place, chosen: Chosen, figures: Figures) -> Self {
+        let Figures { measurements, groups, committed } = figures;
         let synced = measurements.iter().filter(|m| m.way.means != Means::Nothing);
         let reaches = synced.map(|m| m.rung).min().unwrap_or(Rung::Cached);
         let rows = measurements.iter().map(|m| Row::new(m, chosen, place.overwrites_in_place));
@@ -75,6 +85,7 @@ impl Report {
             reaches: reaches.name(),
             measurements: rows.collect(),
             gains: verdict::gains(&measurements),
+            group_commit: Groups::new(&committed, &groups),
             warnings: verdict::warnings(&place, &measurements),
             place,
         }
@@ -97,6 +108,8 @@ impl Report {
             let (p50, p99) = (format!("{:.1} ×", gain.p50), format!("{:.1} ×", gain.p99));
             out.line(format_args!("{:<48}{p50:>8} {p99:>8}", gain.text))?;
         }
+        out.line(format_args!(""))?;
+        self.group_commit.print(out, paint)?;
         for warning in &self.warnings {
             let label = paint.paint(Colour::Yellow, "warning:");
             out.line(format_args!("\n{label} {}", wrapped(&warning.text)))?;
@@ -155,7 +168,7 @@ impl Row {
         Self {
             what: what(way, chosen),
             ground: ground(way.ground),
-            bytes: if way.ground == Ground::Directory { 0 } else { way.blocks * BLOCK },
+            bytes: measurement.bytes(),
             rung: measurement.rung.name(),
             samples: measurement.samples(),
             p50_us: micros(50),

@@ -12,6 +12,7 @@ mod kill;
 mod load;
 mod play;
 mod play_serve;
+mod probe;
 mod round_trip;
 mod show;
 mod sim;

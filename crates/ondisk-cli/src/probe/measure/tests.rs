@@ -25,7 +25,7 @@ fn every_way_is_measured_as_often_as_asked() {
     let dir = tempfile::tempdir().unwrap();
     let told = std::cell::RefCell::new(Vec::new());
     let tell = |done, of| told.borrow_mut().push((done, of));
-    let measured = run(&OsFs, dir.path(), Limit::samples(12), tell).unwrap();
+    let measured = run(&OsFs, dir.path(), &WAYS, Limit::samples(12), tell).unwrap();
     if cfg!(target_os = "linux") {
         assert_eq!(measured.iter().map(|m| m.way).collect::<Vec<_>>(), WAYS);
     }
@@ -38,6 +38,20 @@ fn every_way_is_measured_as_often_as_asked() {
 fn a_slow_disk_gets_fewer_samples_and_the_same_of_each_way() {
     let dir = tempfile::tempdir().unwrap();
     let limit = Limit { samples: 1000, time: Duration::ZERO };
-    let measured = run(&OsFs, dir.path(), limit, |_, _| {}).unwrap();
+    let measured = run(&OsFs, dir.path(), &WAYS, limit, |_, _| {}).unwrap();
     assert!(measured.iter().all(|m| m.samples() == TURN));
+}
+
+#[test]
+fn a_group_is_written_by_one_durable_write_of_its_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let measured = run(&OsFs, dir.path(), &GROUPS, Limit::samples(10), |_, _| {}).unwrap();
+    let bytes = [4, 16, 64, 256, 1024].map(|kib: u64| kib << 10);
+    assert_eq!(measured.iter().map(|m| (m.way.blocks * BLOCK) as u64).collect::<Vec<_>>(), bytes);
+    assert!(measured.iter().all(|m| m.way.means == Means::DurableWrite && m.samples() == 10));
+    for (number, len) in bytes.into_iter().enumerate() {
+        let path = dir.path().join(format!("way{number}"));
+        let size = OsFs.open(&path, ondisk_fs::Access::Read).unwrap().size().unwrap();
+        assert_eq!(size, (len * WRITTEN_OPERATIONS).min(WRITTEN_BYTES), "overwritten in place");
+    }
 }

@@ -3,7 +3,7 @@
 use ondisk_fs::Call;
 
 use super::*;
-use crate::probe::measure::WAYS;
+use crate::probe::measure::{GROUPS, WAYS};
 
 fn report() -> Report {
     let chosen = Chosen {
@@ -14,9 +14,13 @@ fn report() -> Report {
     };
     let place =
         Place { mount: None, drive: None, overwrites_in_place: true, virtual_machine: None };
-    let measurements =
-        WAYS.into_iter().map(|way| Measurement::of(way, Rung::Durable, &[1, 2, 3])).collect();
-    Report::new(Path::new("here"), place, chosen, measurements)
+    let measure = |way| Measurement::of(way, Rung::Durable, &[1, 2, 3]);
+    let figures = Figures {
+        measurements: WAYS.into_iter().map(measure).collect(),
+        groups: GROUPS.into_iter().map(measure).collect(),
+        committed: Vec::new(),
+    };
+    Report::new(Path::new("here"), place, chosen, figures)
 }
 
 #[test]
