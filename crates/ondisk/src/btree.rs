@@ -161,8 +161,7 @@ fn new_tree(site: &Site) -> Tree {
         path: pages_path(&site.dir),
         shape: Shape { sums, ..Shape::new(size, site.store, site.keyspace) },
         file: OnceLock::new(),
-        table: Arc::new(Table::new()),
-        cache: Arc::clone(&site.caches.pages),
+        table: Arc::new(Table::new(&site.caches.memory)),
         counters: Counters::default(),
         refs,
     }

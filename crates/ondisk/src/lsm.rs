@@ -269,7 +269,7 @@ impl Engine for Lsm {
             _ => FileCount { count: 1, bytes: self.manifest(&version).encode().len() as u64 },
         };
         let (obsolete_files, dead_bytes) = self.state().graveyard.waiting();
-        let tally = self.site.caches.blocks.tally(self.site.keyspace);
+        let tally = self.site.caches.tallies.of(self.site.keyspace);
         let (cache_hits, cache_misses, read_bytes) = tally.sums();
         EngineStats {
             files: [("table", tables), (MANIFEST, manifest)].into_iter().collect(),

@@ -1,20 +1,16 @@
-//! The pages of trees that are kept in memory, for all trees of a store under one budget.
-//!
-//! ```text
-//! Table (one a tree): page number ─► page          a hit: one load, no lock, no hash, no copy
-//! PageCache (one a store): a ring of all kept pages; the hand takes what nobody has looked at
-//! ```
+//! The pages of one tree that are kept in memory.
 //!
 //! Invariant: a page in a table was verified. Whoever looks a page up compares its sum with the
-//! reference's: a page number is used again, a content is not. The pages that are kept take no more
-//! than the budget, but for one page.
+//! reference's: a page number is used again, a content is not. A page is found by its number, with
+//! one load, no lock, no hash and no copy. What is kept, and for how long, the store's one [`Cache`]
+//! decides.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::btree::page::Page;
+use crate::cache::{Cache, Kind, Put, Share, Shelf, keep};
 
 /// The pages of the first chunk, as a power of two; each further chunk doubles the table.
 const FIRST_CHUNK: u32 = 10;
@@ -29,6 +25,7 @@ type Chunk = Box<[ArcSwap<Page>]>;
 pub(crate) struct Table {
     chunks: [OnceLock<Chunk>; CHUNKS],
     none: Arc<Page>,
+    share: Share,
 }
 
 /// Which chunk a page number stands in, and where in it.
@@ -44,8 +41,9 @@ fn chunk_len(chunk: usize) -> usize {
 }
 
 impl Table {
-    pub(crate) fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CHUNKS], none: Arc::new(Page::none()) }
+    pub(crate) fn new(cache: &Arc<Cache>) -> Self {
+        let chunks = [const { OnceLock::new() }; CHUNKS];
+        Self { chunks, none: Arc::new(Page::none()), share: Share::new(cache, Kind::Pages, 0) }
     }
 
     fn slot(&self, number: u32) -> &ArcSwap<Page> {
@@ -62,83 +60,46 @@ impl Table {
         self.slot(number).load()
     }
 
-    /// Lets go of a page, if it is kept still.
-    fn evict(&self, page: &Arc<Page>) {
-        drop(self.slot(page.number).compare_and_swap(page, Arc::clone(&self.none)));
-    }
-}
-
-/// The budget that the tables of a store share, and what is kept under it.
-#[derive(Debug)]
-pub(crate) struct PageCache {
-    budget: u64,
-    ring: Mutex<Ring>,
-}
-
-#[derive(Debug, Default)]
-struct Ring {
-    used: u64,
-    pages: VecDeque<Kept>,
-}
-
-/// One kept page. It may have been replaced meanwhile.
-#[derive(Debug)]
-struct Kept {
-    table: Weak<Table>,
-    number: u32,
-    sum: u32,
-    cost: u64,
-}
-
-impl PageCache {
-    /// A cache that keeps so many bytes.
-    pub(crate) fn new(budget: u64) -> Self {
-        Self { budget, ring: Mutex::default() }
-    }
-
-    /// Keeps a page, and lets go of others where that passes the budget.
-    pub(crate) fn keep(&self, table: &Arc<Table>, page: Arc<Page>) {
-        let cost = page.bytes().len() as u64 + PAGE_COST;
-        if cost > self.budget / 4 {
-            return; // one value is not worth all others
-        }
-        let kept = Kept { table: Arc::downgrade(table), number: page.number, sum: page.sum, cost };
-        drop(table.slot(page.number).swap(page));
-        // A panic while it was held cannot have left a change half done that matters.
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.used += cost;
-        ring.pages.push_back(kept);
-        ring.shrink(self.budget);
-    }
-
-    /// The bytes that are kept, and what they cost.
-    #[cfg(test)]
-    fn used(&self) -> u64 {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).used
-    }
-}
-
-impl Ring {
-    /// The hand: goes round, spares once what was looked at, and takes what was not.
-    fn shrink(&mut self, budget: u64) {
-        let mut spared = self.pages.len() * 2;
-        while self.used > budget {
-            let Some(kept) = self.pages.pop_front() else { return };
-            if let Some(table) = kept.table.upgrade() {
-                let page = table.get(kept.number);
-                if page.sum == kept.sum && page.number == kept.number {
-                    if page.was_touched() && spared > 0 {
-                        spared -= 1;
-                        self.pages.push_back(kept);
-                        continue;
-                    }
-                    table.evict(&page);
-                }
+    /// Keeps a page.
+    pub(crate) fn keep(self: &Arc<Self>, page: Arc<Page>) {
+        let (number, slot) = (page.number, self.slot(page.number));
+        keep(self, number, weight(&page), || {
+            let before = slot.load();
+            if before.is(page.page_ref()) {
+                return Put::Present;
             }
-            self.used -= kept.cost;
-        }
+            drop(before);
+            // It takes the other's turn, which may be near.
+            page.touch();
+            match weight(&slot.swap(page)) {
+                0 => Put::Anew,
+                weight => Put::Instead(weight),
+            }
+        });
+    }
+}
+
+/// What a page takes in memory; one that is none takes nothing.
+fn weight(page: &Page) -> u64 {
+    match page.bytes().len() as u64 {
+        0 => 0,
+        bytes => bytes + PAGE_COST,
+    }
+}
+
+impl Shelf for Table {
+    fn share(&self) -> &Share {
+        &self.share
+    }
+
+    fn was_asked_for(&self, number: u32) -> bool {
+        self.get(number).was_touched()
+    }
+
+    fn take(&self, number: u32) -> u64 {
+        weight(&self.slot(number).swap(Arc::clone(&self.none)))
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

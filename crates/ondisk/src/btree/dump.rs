@@ -10,12 +10,13 @@ use std::sync::{Arc, OnceLock};
 
 use ondisk_fs::{Access, FileSystem};
 
-use crate::btree::cache::{PageCache, Table};
+use crate::btree::cache::Table;
 use crate::btree::meta::{META, Meta, Place};
 use crate::btree::page::{Content, Expected, Kind, PageRef, Shape};
 use crate::btree::read_free_list;
 use crate::btree::space::Run;
 use crate::btree::tree::{Counters, Refs, Tree};
+use crate::cache::Cache;
 use crate::error::Error;
 
 /// Writes both meta pages, the tree of the newer one and its free list as text.
@@ -34,8 +35,7 @@ pub(crate) fn dump(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result
         path: path.to_owned(),
         shape: Shape::new(meta.page_size as usize, meta.store, meta.keyspace),
         file: OnceLock::from(Arc::clone(&file)),
-        table: Arc::new(Table::new()),
-        cache: Arc::new(PageCache::new(0)),
+        table: Arc::new(Table::new(&Arc::new(Cache::new(0)))),
         counters: Counters::default(),
         refs: Refs::Checked,
     };

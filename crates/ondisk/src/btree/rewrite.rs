@@ -404,7 +404,7 @@ impl Rewrite {
         let number = self.take(self.shape().span(items.size()))?;
         let page = Arc::new(items.page(number, self.generation, self.shape()));
         let at = page.page_ref();
-        self.tree.cache.keep(&self.tree.table, Arc::clone(&page));
+        self.tree.table.keep(Arc::clone(&page));
         self.write(page)?;
         self.push(level + 1, lower, at.as_bytes(), Origin::New)
     }

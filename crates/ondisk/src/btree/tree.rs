@@ -15,7 +15,7 @@ use arc_swap::Guard;
 use ondisk_fs::File;
 use ondisk_log::Lsn;
 
-use crate::btree::cache::{PageCache, Table};
+use crate::btree::cache::Table;
 use crate::btree::meta::{Meta, first_page};
 use crate::btree::page::{
     BlobRef, Content, Expected, Kind, Page, PageRef, PageSlice, Shape, claimed_span,
@@ -36,7 +36,6 @@ pub(crate) struct Tree {
     /// For reading; not there until the file is.
     pub(crate) file: OnceLock<Arc<dyn File>>,
     pub(crate) table: Arc<Table>,
-    pub(crate) cache: Arc<PageCache>,
     pub(crate) counters: Counters,
     /// Whether a parent's reference decides what a page must be.
     pub(crate) refs: Refs,
@@ -99,7 +98,7 @@ impl Tree {
             return Err(self.damaged(at.number.get(), Damage::Field("kind or level")));
         }
         let page = Arc::new(page);
-        self.cache.keep(&self.table, Arc::clone(&page));
+        self.table.keep(Arc::clone(&page));
         Ok(page)
     }
 
@@ -116,7 +115,7 @@ impl Tree {
         }
         let page = Arc::new(page);
         if kind == Kind::Blob {
-            self.cache.keep(&self.table, Arc::clone(&page));
+            self.table.keep(Arc::clone(&page));
         }
         Ok(page)
     }

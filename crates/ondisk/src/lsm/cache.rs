@@ -1,120 +1,32 @@
-//! The blocks of sorted tables that are kept in memory: one budget for all tables of a store.
+//! The blocks of one sorted table that are kept in memory, and what the tables of a keyspace were
+//! asked.
 //!
-//! A block is found through its table, by its number, in an array of slots: a hit takes no lock
-//! and computes no hash. Only what is read anew goes through the one queue, which is a clock: a
-//! block that was asked for since the hand passed is passed once more.
-//!
-//! Invariant: the blocks in the slots of living tables weigh what `used` says, and that is at
-//! most the budget, beside the filters and indexes of the tables in use, which count too but of
-//! which a quarter of the budget is kept free for blocks. Losing a block costs time alone.
+//! Invariant: a block is found through its table, by its number, in an array of slots: a hit takes no
+//! lock and computes no hash. What is kept, and for how long, the store's one [`Cache`] decides.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
+use crate::cache::{Cache, Kind, Put, Share, Shelf, keep};
 use crate::lsm::table::block::Block;
-
-/// Of the budget, what filters and indexes leave for blocks in any case: one part of so many.
-const BLOCKS_SHARE: u64 = 4;
-
-/// The blocks in memory, of all tables of a store.
-#[derive(Debug)]
-pub(crate) struct BlockCache {
-    budget: u64,
-    /// What the blocks in all slots weigh.
-    used: AtomicU64,
-    /// What filters and indexes weigh.
-    pinned: AtomicU64,
-    queue: Mutex<VecDeque<Ticket>>,
-    /// About how many tickets are of tables that are gone.
-    dead: AtomicUsize,
-    tallies: Mutex<BTreeMap<u32, Arc<Tally>>>,
-}
-
-/// Where the hand of the clock finds a block.
-#[derive(Debug)]
-struct Ticket {
-    slots: Weak<Slots>,
-    block: u32,
-}
 
 /// The blocks of one table that are in memory.
 #[derive(Debug)]
 pub(crate) struct Slots {
     blocks: Box<[ArcSwapOption<Block>]>,
-    /// What they weigh.
-    used: AtomicU64,
-    /// What the table's filter and index weigh.
-    pinned: u64,
-    cache: Arc<BlockCache>,
-}
-
-impl BlockCache {
-    pub(crate) fn new(budget: u64) -> Self {
-        Self {
-            budget,
-            used: AtomicU64::new(0),
-            pinned: AtomicU64::new(0),
-            queue: Mutex::default(),
-            dead: AtomicUsize::new(0),
-            tallies: Mutex::default(),
-        }
-    }
-
-    /// What the blocks in memory weigh, and the filters and indexes.
-    #[cfg(test)]
-    pub(crate) fn weight(&self) -> (u64, u64) {
-        (self.used.load(Relaxed), self.pinned.load(Relaxed))
-    }
-
-    /// Whether so many bytes more fit without anything being let go.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.used.load(Relaxed) + bytes as u64 <= self.room()
-    }
-
-    /// The counters of a keyspace.
-    pub(crate) fn tally(&self, keyspace: u32) -> Arc<Tally> {
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tallies.entry(keyspace).or_default())
-    }
-
-    /// How many bytes of blocks there may be.
-    fn room(&self) -> u64 {
-        let left = self.budget.saturating_sub(self.pinned.load(Relaxed));
-        left.max(self.budget / BLOCKS_SHARE)
-    }
-
-    /// Lets go of blocks that nobody asked for lately, until the rest fit.
-    fn make_room(&self, mut queue: MutexGuard<'_, VecDeque<Ticket>>) {
-        let room = self.room();
-        // Twice around: the first may find that all were asked for.
-        let mut left = 2 * queue.len();
-        while left > 0 && self.used.load(Relaxed) > room {
-            left -= 1;
-            let Some(ticket) = queue.pop_front() else { return };
-            // Where the table is gone its blocks went with it.
-            let Some(slots) = ticket.slots.upgrade() else { continue };
-            let Some(slot) = slots.blocks.get(ticket.block as usize) else { continue };
-            let kept = slot.load().as_ref().is_some_and(|block| block.forget_touch());
-            if kept {
-                queue.push_back(ticket);
-            } else if let Some(block) = slot.swap(None) {
-                slots.used.fetch_sub(block.weight() as u64, Relaxed);
-                self.used.fetch_sub(block.weight() as u64, Relaxed);
-            }
-        }
-    }
+    /// The table's filter and index among it.
+    share: Share,
 }
 
 impl Slots {
     /// Slots for so many blocks, beside a filter and an index that weigh so many bytes.
-    pub(crate) fn new(cache: Arc<BlockCache>, blocks: usize, pinned: usize) -> Arc<Self> {
+    pub(crate) fn new(cache: &Arc<Cache>, blocks: usize, pinned: usize) -> Arc<Self> {
         let blocks: Box<[_]> = (0..blocks).map(|_| ArcSwapOption::empty()).collect();
         let pinned = (pinned + size_of_val(&*blocks)) as u64;
-        cache.pinned.fetch_add(pinned, Relaxed);
-        Arc::new(Self { blocks, used: AtomicU64::new(0), pinned, cache })
+        Arc::new(Self { blocks, share: Share::new(cache, Kind::Blocks, pinned) })
     }
 
     /// A block, if it is in memory.
@@ -129,35 +41,46 @@ impl Slots {
     pub(crate) fn insert(self: &Arc<Self>, number: usize, block: &Arc<Block>) {
         let Some(slot) = self.blocks.get(number) else { return };
         let Ok(number) = u32::try_from(number) else { return };
-        let weight = block.weight() as u64;
-        let mut queue = self.cache.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.load().is_some() {
-            return;
-        }
-        slot.store(Some(Arc::clone(block)));
-        self.used.fetch_add(weight, Relaxed);
-        self.cache.used.fetch_add(weight, Relaxed);
-        queue.push_back(Ticket { slots: Arc::downgrade(self), block: number });
-        if self.cache.dead.load(Relaxed) > queue.len() / 2 {
-            // Else a cache with room would keep the tickets of all tables that ever were.
-            self.cache.dead.store(0, Relaxed);
-            queue.retain(|ticket| ticket.slots.strong_count() > 0);
-        }
-        self.cache.make_room(queue);
+        keep(self, number, block.weight() as u64, || {
+            if slot.load().is_some() {
+                return Put::Present;
+            }
+            slot.store(Some(Arc::clone(block)));
+            Put::Anew
+        });
     }
 
-    /// Whether so many bytes more fit without anything being let go.
+    /// Whether a long walk should keep a block of so many bytes.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.cache.has_room(bytes)
+        self.share.has_room(bytes)
     }
 }
 
-impl Drop for Slots {
-    fn drop(&mut self) {
-        let filled = self.blocks.iter().filter(|slot| slot.load().is_some()).count();
-        self.cache.dead.fetch_add(filled, Relaxed);
-        self.cache.used.fetch_sub(*self.used.get_mut(), Relaxed);
-        self.cache.pinned.fetch_sub(self.pinned, Relaxed);
+impl Shelf for Slots {
+    fn share(&self) -> &Share {
+        &self.share
+    }
+
+    fn was_asked_for(&self, number: u32) -> bool {
+        let slot = self.blocks.get(number as usize);
+        slot.is_some_and(|slot| slot.load().as_ref().is_some_and(|block| block.forget_touch()))
+    }
+
+    fn take(&self, number: u32) -> u64 {
+        let block = self.blocks.get(number as usize).and_then(|slot| slot.swap(None));
+        block.map_or(0, |block| block.weight() as u64)
+    }
+}
+
+/// The counters of all keyspaces.
+#[derive(Debug, Default)]
+pub(crate) struct Tallies(Mutex<BTreeMap<u32, Arc<Tally>>>);
+
+impl Tallies {
+    /// Those of one.
+    pub(crate) fn of(&self, keyspace: u32) -> Arc<Tally> {
+        let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tallies.entry(keyspace).or_default())
     }
 }
 
@@ -211,4 +134,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

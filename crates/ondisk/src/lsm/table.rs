@@ -19,10 +19,11 @@ use std::sync::{Arc, OnceLock};
 use ondisk_fs::FileSystem;
 use ondisk_log::Lsn;
 
+use crate::cache::Cache;
 use crate::engine::{Direction, Site};
 use crate::error::Error;
 use crate::handles::Handles;
-use crate::lsm::cache::{BlockCache, Tally};
+use crate::lsm::cache::Tally;
 use crate::lsm::sabotage::LsmRule;
 use crate::lsm::table::block::{Block, Entry, EntryKind, Malformed};
 use crate::lsm::table::format::{Identity, Sums};
@@ -96,7 +97,7 @@ pub(crate) struct Table {
     path: PathBuf,
     identity: Identity,
     meta: TableMeta,
-    cache: Arc<BlockCache>,
+    cache: Arc<Cache>,
     handles: Arc<Handles>,
     tally: Arc<Tally>,
     loaded: OnceLock<Arc<Loaded>>,
@@ -139,9 +140,9 @@ impl Table {
             path: site.dir.join(file_name(meta.number)),
             identity: identity(site, meta.number),
             meta: meta.clone(),
-            cache: Arc::clone(&site.caches.blocks),
+            cache: Arc::clone(&site.caches.memory),
             handles: Arc::clone(&site.caches.handles),
-            tally: site.caches.blocks.tally(site.keyspace),
+            tally: site.caches.tallies.of(site.keyspace),
             loaded: OnceLock::new(),
             sums: if ignored { Sums::Ignored } else { Sums::Checked },
         }))

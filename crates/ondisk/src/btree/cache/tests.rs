@@ -1,10 +1,12 @@
-//! The budget holds, and what is looked at stays.
+//! A page is found until its number is used again, and what is looked at stays.
 
 use super::*;
-use crate::btree::page::{Kind, PageRef, Shape, make_blob};
+use crate::btree::page::Kind;
+use crate::btree::page::{PageRef, Shape, make_blob};
 use ondisk_log::StoreId;
 
-fn page(number: u32) -> Arc<Page> {
+/// A page that weighs about a kilobyte.
+pub(crate) fn page(number: u32) -> Arc<Page> {
     let shape = Shape::new(1024, StoreId([7; 16]), 0);
     Arc::new(make_blob(Kind::Blob, number, 1, &[1; 900], shape))
 }
@@ -25,13 +27,28 @@ fn places_are_dense_and_in_range() {
 }
 
 #[test]
-fn the_budget_holds_and_what_is_looked_at_stays() {
-    let budget = 20 * (1024 + PAGE_COST);
-    let (cache, table) = (PageCache::new(budget), Arc::new(Table::new()));
+fn what_is_kept_is_found_until_its_number_is_used_again() {
+    let cache = Arc::new(Cache::new(20 * weight(&page(2))));
+    let table = Arc::new(Table::new(&cache));
+    (0..2).for_each(|_| table.keep(page(7)));
+    assert!(table.get(7).is(page(7).page_ref()));
+    assert_eq!((cache.weights(), cache.tickets()), ([0, weight(&page(7)), 0], 1));
+    let shape = Shape::new(1024, StoreId([7; 16]), 0);
+    let other = Arc::new(make_blob(Kind::Blob, 7, 2, &[1; 2000], shape));
+    table.keep(Arc::clone(&other));
+    assert!(table.get(7).is(other.page_ref()));
+    assert_eq!((cache.weights(), cache.tickets()), ([0, weight(&other), 0], 1));
+    drop(table);
+    assert_eq!(cache.weights(), [0; 3]);
+}
+
+#[test]
+fn what_is_looked_at_stays() {
+    let cache = Arc::new(Cache::new(20 * weight(&page(2))));
+    let table = Arc::new(Table::new(&cache));
     let hot: PageRef = page(3).page_ref();
     for number in 2..500 {
-        cache.keep(&table, page(number));
-        assert!(cache.used() <= budget);
+        table.keep(page(number));
         let kept = table.get(3);
         if kept.is(hot) {
             kept.touch();
@@ -40,20 +57,5 @@ fn the_budget_holds_and_what_is_looked_at_stays() {
         }
     }
     let kept = (2..500).filter(|number| table.get(*number).is(page(*number).page_ref())).count();
-    assert!((18..=20).contains(&kept), "{kept}");
-}
-
-#[test]
-fn trees_share_a_budget_and_those_that_are_gone_cost_nothing() {
-    let budget = 20 * (1024 + PAGE_COST);
-    let cache = PageCache::new(budget);
-    let (idle, busy) = (Arc::new(Table::new()), Arc::new(Table::new()));
-    (2..20).for_each(|number| cache.keep(&idle, page(number)));
-    (2..60).for_each(|number| cache.keep(&busy, page(number)));
-    assert!((2..20).all(|number| !idle.get(number).is(page(number).page_ref())));
-    drop(busy);
-    let last = Arc::new(Table::new());
-    (2..22).for_each(|number| cache.keep(&last, page(number)));
-    assert!(cache.used() <= budget);
-    assert!((2..22).all(|number| last.get(number).is(page(number).page_ref())));
+    assert_eq!(kept, 20);
 }

@@ -1,4 +1,4 @@
-//! The budget holds, whoever comes and goes; what is asked for often stays.
+//! What is asked for often stays, whoever comes and goes, and the sums are right.
 
 use std::thread;
 
@@ -9,8 +9,8 @@ use crate::lsm::table::block::tests::block_of;
 
 const WEIGHT: usize = 1000;
 
-/// A block that weighs about so many bytes.
-fn block() -> Arc<Block> {
+/// A block that weighs about a kilobyte.
+pub(crate) fn block() -> Arc<Block> {
     let value = [7; WEIGHT];
     Arc::new(Block::new(Bytes::from(block_of(&[(&b"key"[..], 1, Some(&value[..]))])), 0).unwrap())
 }
@@ -20,34 +20,30 @@ fn held(slots: &Slots) -> Vec<usize> {
 }
 
 /// A cache for ten blocks.
-fn cache() -> Arc<BlockCache> {
-    Arc::new(BlockCache::new(10 * block().weight() as u64))
+fn cache() -> Arc<Cache> {
+    Arc::new(Cache::new(10 * block().weight() as u64))
 }
 
 #[test]
-fn the_budget_holds_and_the_oldest_go_first() {
+fn the_oldest_go_first_and_filters_leave_a_quarter() {
     let cache = cache();
-    // Filters and indexes count, but leave a quarter.
-    let slots = Slots::new(Arc::clone(&cache), 100, 0);
-    let pinned = cache.weight().1;
+    let slots = Slots::new(&cache, 100, 0);
+    let pinned = cache.weights()[2];
     assert!(pinned >= 800);
-    for number in 0..100 {
-        slots.insert(number, &block());
-        assert!(cache.weight().0 + pinned <= cache.budget);
-    }
+    (0..100).for_each(|number| slots.insert(number, &block()));
     assert_eq!(held(&slots), (91..100).collect::<Vec<_>>());
-    let greedy = Slots::new(Arc::clone(&cache), 100, 1 << 20);
+    let greedy = Slots::new(&cache, 100, 1 << 20);
     slots.insert(0, &block());
     assert_eq!(held(&slots), [0, 99], "two blocks are a fifth of the budget");
     drop(greedy);
     drop(slots);
-    assert_eq!(cache.weight(), (0, 0));
+    assert_eq!(cache.weights(), [0; 3]);
 }
 
 #[test]
 fn what_is_asked_for_stays() {
     let cache = cache();
-    let slots = Slots::new(Arc::clone(&cache), 1000, 0);
+    let slots = Slots::new(&cache, 1000, 0);
     slots.insert(7, &block());
     for number in 10..1000 {
         assert!(slots.load(7).is_some());
@@ -60,23 +56,24 @@ fn what_is_asked_for_stays() {
 
 #[test]
 fn tables_that_are_gone_leave_nothing_behind() {
-    let cache = Arc::new(BlockCache::new(1 << 30));
-    let kept = Slots::new(Arc::clone(&cache), 4, 0);
+    let cache = Arc::new(Cache::new(1 << 30));
+    let kept = Slots::new(&cache, 4, 0);
     kept.insert(0, &block());
     for _ in 0..1000 {
-        let slots = Slots::new(Arc::clone(&cache), 4, 10);
+        let slots = Slots::new(&cache, 4, 10);
         (0..4).for_each(|number| slots.insert(number, &block()));
     }
-    assert_eq!(cache.weight().0, block().weight() as u64);
-    assert!(cache.queue.lock().unwrap().len() < 20);
+    assert_eq!(cache.weights()[0], block().weight() as u64);
+    assert!(cache.tickets() < 20);
     assert_eq!(held(&kept), [0]);
 }
 
 #[test]
 fn threads_that_come_and_go_leave_the_sums_right() {
     let cache = cache();
-    let tally = cache.tally(3);
-    let shared = Slots::new(Arc::clone(&cache), 64, 0);
+    let tallies = Tallies::default();
+    let tally = tallies.of(3);
+    let shared = Slots::new(&cache, 64, 0);
     thread::scope(|scope| {
         for thread in 0..4_usize {
             let (cache, shared, tally) = (&cache, &shared, &tally);
@@ -90,7 +87,7 @@ fn threads_that_come_and_go_leave_the_sums_right() {
                         shared.insert(number, &block());
                     }
                     if round % 50 == 0 {
-                        let slots = Slots::new(Arc::clone(cache), 8, 100);
+                        let slots = Slots::new(cache, 8, 100);
                         (0..8).for_each(|number| slots.insert(number, &block()));
                     }
                 }
@@ -98,8 +95,8 @@ fn threads_that_come_and_go_leave_the_sums_right() {
         }
     });
     let weight = held(&shared).len() as u64 * block().weight() as u64;
-    assert_eq!(cache.weight().0, weight);
-    let (hits, misses, read) = cache.tally(3).sums();
+    assert_eq!(cache.weights()[0], weight);
+    let (hits, misses, read) = tallies.of(3).sums();
     assert_eq!((hits + misses, read), (8000, 10 * misses));
-    assert_eq!(cache.tally(4).sums(), (0, 0, 0));
+    assert_eq!(tallies.of(4).sums(), (0, 0, 0));
 }

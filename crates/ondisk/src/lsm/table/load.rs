@@ -20,9 +20,10 @@ use super::format::{
     check_block,
 };
 use super::index::Index;
+use crate::cache::Cache;
 use crate::error::{Damage, Error};
 use crate::handles::{Handle, Handles};
-use crate::lsm::cache::{BlockCache, Slots, Tally};
+use crate::lsm::cache::{Slots, Tally};
 use crate::lsm::filter::Filter;
 
 /// A table in use.
@@ -52,7 +53,7 @@ impl Loaded {
         fs: &dyn FileSystem,
         path: &Path,
         (identity, meta): (Identity, &TableMeta),
-        (cache, tally): (&Arc<BlockCache>, &Arc<Tally>),
+        (cache, tally): (&Arc<Cache>, &Arc<Tally>),
         sums: Sums,
     ) -> Result<Self, Error> {
         let file = open_file(fs, path)?;
@@ -90,7 +91,7 @@ impl Loaded {
         }
         tally.miss(bytes.len() as u64);
         let weight = filter.as_bytes().len() + index.weight();
-        let slots = Slots::new(Arc::clone(cache), index.blocks(), weight);
+        let slots = Slots::new(cache, index.blocks(), weight);
         let (path, tally, file) = (path.to_owned(), Arc::clone(tally), Handle::Open(file));
         Ok(Self { path, file, footer, filter, index, slots, tally, sums })
     }
@@ -133,7 +134,7 @@ impl Loaded {
             newest: footer.newest,
             crc: footer.crc,
         };
-        let memory = (&Arc::new(BlockCache::new(0)), &Arc::default());
+        let memory = (&Arc::new(Cache::new(0)), &Arc::default());
         Self::load(fs, path, (footer.identity, &meta), memory, Sums::Checked)
     }
 

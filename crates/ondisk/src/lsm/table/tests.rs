@@ -30,7 +30,7 @@ pub(crate) fn site(fs: &MemFs, cache: u64) -> Site {
         store: StoreId(*b"a store of tests"),
         keyspace: 7,
         options: KeyspaceOptions::default(),
-        caches: Arc::new(Caches::new(2 * cache)),
+        caches: Arc::new(Caches::new(cache)),
         sabotage: None,
     }
 }
@@ -153,7 +153,7 @@ fn a_table_is_read_when_it_is_first_asked() {
     let site = site(&fs, 1 << 20);
     let model = Model::from([(b"key".to_vec(), (Lsn(4), Some(b"value".to_vec())))]);
     let meta = write(&site, 1, TableOptions::of(&site), &model);
-    let reads = || site.caches.blocks.tally(site.keyspace).sums();
+    let reads = || site.caches.tallies.of(site.keyspace).sums();
     let table = Table::open(&site, &meta).unwrap();
     assert_eq!(reads(), (0, 0, 0));
     assert!(table.get(b"key", key_hash(b"key")).unwrap().is_some());
@@ -161,9 +161,9 @@ fn a_table_is_read_when_it_is_first_asked() {
     assert_eq!((hits, misses), (0, 2), "filter with index, and the block");
     assert!(table.get(b"key", key_hash(b"key")).unwrap().is_some());
     assert_eq!(reads().0, 1);
-    assert!(site.caches.blocks.weight().0 > 0);
+    assert!(site.caches.memory.weights()[0] > 0);
     drop(table);
-    assert_eq!(site.caches.blocks.weight(), (0, 0));
+    assert_eq!(site.caches.memory.weights(), [0; 3]);
 }
 
 #[test]
@@ -182,14 +182,14 @@ fn a_long_walk_reads_several_blocks_at_once_and_leaves_others_in_the_cache() {
         table.get(&hot, key_hash(&hot)).unwrap();
     }
     for direction in [Forward, Backward] {
-        let misses = small.caches.blocks.tally(7).sums().1;
+        let misses = small.caches.tallies.of(7).sums().1;
         assert_eq!(collect(table.walk(Bound::Unbounded, Bound::Unbounded, direction)).len(), 2000);
-        let reads = small.caches.blocks.tally(7).sums().1 - misses;
+        let reads = small.caches.tallies.of(7).sums().1 - misses;
         assert!((8..40).contains(&reads), "{reads} reads of 667 blocks");
     }
-    let hits = small.caches.blocks.tally(7).sums().0;
+    let hits = small.caches.tallies.of(7).sums().0;
     table.get(&hot, key_hash(&hot)).unwrap();
-    assert_eq!(small.caches.blocks.tally(7).sums().0, hits + 1, "the hot block is still there");
+    assert_eq!(small.caches.tallies.of(7).sums().0, hits + 1, "the hot block is still there");
     // What a walk keeps does not pin all that was read with it.
     let mut walk = table.walk(Bound::Unbounded, Bound::Unbounded, Forward);
     while walk.advance().unwrap() {}
@@ -243,8 +243,7 @@ fn more_tables_than_files_that_may_be_open() {
     let fs = shelf();
     let site = site(&fs, 0);
     let handles = crate::handles::Handles::new(2);
-    let (blocks, pages) = (Arc::clone(&site.caches.blocks), Arc::clone(&site.caches.pages));
-    let caches = Arc::new(Caches { blocks, pages, handles: Arc::new(handles) });
+    let caches = Arc::new(Caches { handles: Arc::new(handles), ..Caches::new(0) });
     let site = Site { caches, ..site };
     let model = |number: u8| Model::from([(vec![number], (Lsn(4), Some(vec![number])))]);
     let tables: Vec<_> = (0..6)
