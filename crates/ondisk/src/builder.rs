@@ -1,6 +1,7 @@
 //! How a store is opened: what may be chosen, and what is chosen by default.
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub struct Builder {
     young_budget: u64,
     read_budget: usize,
     cache: u64,
+    reclaim_rate: Option<NonZeroU64>,
     log: LogOptions,
     sabotage: Option<Sabotage>,
     store_id: Option<StoreId>,
@@ -80,6 +82,7 @@ impl Builder {
             young_budget: YOUNG_BUDGET,
             read_budget: READ_BUDGET,
             cache: CACHE,
+            reclaim_rate: None,
             log: LogOptions::default(),
             sabotage: None,
             store_id: None,
@@ -133,11 +136,29 @@ impl Builder {
         self
     }
 
-    /// How many bytes of memory engines may use for pages and blocks that they have read, 256 MiB
-    /// by default: half for the pages of trees, half for the blocks of sorted tables.
+    /// How many bytes of memory engines may use for what they have read, 256 MiB by default: one
+    /// budget for the pages of trees and the blocks of sorted tables, which goes to whichever is
+    /// used.
     #[must_use]
     pub fn cache(mut self, bytes: u64) -> Self {
         self.cache = bytes;
+        self
+    }
+
+    /// How many bytes a second the store's own thread may write to reclaim space (a compaction, a
+    /// merge); 0, the default, is no limit. What it has saved up in a rest, it may write at once: a
+    /// quarter of a second's worth, or a step of 64 KiB where that is more.
+    ///
+    /// It is for who shares a disk: reclaiming then takes its time, and leaves the disk to commits
+    /// and reads. Meanwhile there is more that is dead on disk, and there are more tables for a read
+    /// to ask. The limit gives way before anybody has to wait for it: it doubles half way to where
+    /// writers would be slowed, and there it is gone. Without a limit by default, since the right one
+    /// is a matter of the disk, and one that is too low costs space.
+    ///
+    /// [`Db::compact`], and [`Db::step`] of a store without a thread, are not limited.
+    #[must_use]
+    pub fn reclaim_rate(mut self, bytes_per_second: u64) -> Self {
+        self.reclaim_rate = NonZeroU64::new(bytes_per_second);
         self
     }
 
@@ -209,7 +230,16 @@ impl Builder {
         let limits = Limits::new(self.log.commit_limit());
         let (young_budget, log_budget) = (self.young_budget, self.log.budget());
         let (mode, read_budget, sabotage) = (self.mode, self.read_budget, self.sabotage);
-        let settings = Settings { mode, limits, young_budget, read_budget, log_budget, sabotage };
+        let reclaim_rate = self.reclaim_rate;
+        let settings = Settings {
+            mode,
+            limits,
+            young_budget,
+            read_budget,
+            log_budget,
+            reclaim_rate,
+            sabotage,
+        };
         let opening = Opening {
             fs: self.fs,
             path: path.as_ref(),

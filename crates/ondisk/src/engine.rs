@@ -118,6 +118,11 @@ pub(crate) trait Job: Send + Debug {
     /// Does one bounded piece. After an error the job is dropped: the engine is whole, and what
     /// the job has made and no commit point names is removed now, later, or at the next open.
     fn step(&mut self, work: &Work<'_>) -> Result<Progress, Error>;
+
+    /// The bytes that it has written to files so far, or is about to: all but a few of manifests.
+    fn written(&self) -> u64 {
+        0
+    }
 }
 
 /// Whether a job is done.

@@ -61,6 +61,7 @@ mod options;
 mod pins;
 mod place;
 mod range;
+mod rate;
 mod reader;
 mod reclaim;
 mod reserve;

@@ -6,8 +6,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ondisk_log::Step;
-
 use crate::engine::{Job, Progress, Reclaim, Work};
 use crate::error::Error;
 use crate::keyspace::Space;
@@ -38,14 +36,29 @@ impl Reclaimer {
         self.lock().at_rest = false;
     }
 
-    /// Does one bounded piece of some job, beginning one where there is work. `Idle` also where
-    /// all the work there is is in other hands.
-    pub(crate) fn step(&self, store: &Store, want: Reclaim, bytes: usize) -> Result<Step, Error> {
-        let Some((space, mut job)) = self.take(store, want) else { return Ok(Step::Idle) };
+    /// Does one bounded piece of some job, beginning one where there is work; the bytes that it
+    /// wrote. `None` where there is nothing to do, or all of it is in other hands.
+    pub(crate) fn step(
+        &self,
+        store: &Store,
+        want: Reclaim,
+        bytes: usize,
+    ) -> Result<Option<u64>, Error> {
+        let Some((space, mut job)) = self.take(store, want) else { return Ok(None) };
         let stepped = Stepped(self);
         let durable = || store.durable_for_engines();
         let work = Work { bytes, durable: &durable, pins: &*store.pins };
-        let progress = job.step(&work)?;
+        let before = job.written();
+        let progress = match job.step(&work) {
+            Ok(progress) => progress,
+            Err(error) => {
+                // It gives back what it had taken for itself, and the work is there again.
+                drop(job);
+                self.wake();
+                return Err(error);
+            }
+        };
+        let written = job.written().saturating_sub(before);
         drop(stepped);
         match progress {
             Progress::Working => self.lock().waiting.push_back((space, job)),
@@ -55,7 +68,7 @@ impl Reclaimer {
                 self.wake();
             }
         }
-        Ok(Step::Working)
+        Ok(Some(written))
     }
 
     /// Whether a job is under way.

@@ -1,6 +1,6 @@
 //! A store in numbers.
 
-use std::sync::PoisonError;
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ondisk_log::{LogStats, Lsn};
@@ -28,6 +28,9 @@ pub struct Stats {
     pub young_budget: u64,
     /// Versions of keys since the last checkpoints.
     pub young_versions: usize,
+    /// Bytes that reclaiming may write in a second while writers are at ease; `None` without a
+    /// limit.
+    pub reclaim_rate: Option<u64>,
     /// Checkpoints since the store was opened.
     pub checkpoints: u64,
     /// How often a write had to make room, or to wait for it, since the store was opened.
@@ -73,12 +76,13 @@ impl Stats {
             durable: store.log.durable(),
             checkpoint: store.keyspaces.released(),
             young_budget: store.settings.young_budget,
+            reclaim_rate: store.settings.reclaim_rate.map(NonZeroU64::get),
             checkpoints: counters.checkpoints.load(Relaxed),
             stalls: counters.stalls.load(Relaxed),
             oldest_snapshot: store.snapshots.oldest(),
             oldest_reader: store.pins.oldest(),
             sync_waits: store.latencies.histogram(),
-            failure: counters.failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            failure: counters.failure(),
             keyspaces: store.keyspaces.now().iter().map(|it| KeyspaceStats::of(it)).collect(),
             ..Self::default()
         }

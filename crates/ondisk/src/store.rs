@@ -9,6 +9,7 @@
 //! acknowledged, and in the map that was active when it got its LSN. Starts no thread, reads no
 //! clock.
 
+use std::num::NonZeroU64;
 use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
@@ -33,6 +34,8 @@ use crate::values::Horizon;
 
 mod commit;
 mod room;
+
+pub(crate) use room::SLOWED;
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -82,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) read_budget: usize,
     /// Bytes of log above which writers wait.
     pub(crate) log_budget: u64,
+    /// Bytes that the store's own thread may write in a second to reclaim; `None` is no limit.
+    pub(crate) reclaim_rate: Option<NonZeroU64>,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
@@ -100,7 +105,32 @@ pub(crate) struct Counters {
     pub(crate) past_bytes: AtomicU64,
     /// Bytes of reclaiming that writers owe.
     owed: AtomicU64,
-    pub(crate) failure: Mutex<Option<String>>,
+    /// Why background work fails now, by who does it.
+    failures: [Mutex<Option<String>>; 2],
+}
+
+/// Who does background work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hand {
+    /// Who checkpoints.
+    Worker = 0,
+    /// Who reclaims and nothing else.
+    Reclaimer = 1,
+}
+
+impl Counters {
+    /// Notes whether background work fails now, and why.
+    pub(crate) fn tell(&self, hand: Hand, failure: Option<String>) {
+        *self.failures[hand as usize].lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    /// Why background work fails now, if it does.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let told = |failure: &Mutex<Option<String>>| {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        self.failures.iter().find_map(told)
+    }
 }
 
 impl Store {
@@ -182,6 +212,15 @@ impl Store {
     /// One bounded piece of background work: the log's own, then a checkpoint's where one is due,
     /// then reclaiming.
     pub(crate) fn step(&self) -> Result<Step, Error> {
+        self.step_with(|| self.reclaim_step(Reclaim::Due))
+    }
+
+    /// The same, but for reclaiming: that is somebody else's.
+    pub(crate) fn step_but_reclaim(&self) -> Result<Step, Error> {
+        self.step_with(|| Ok(Step::Idle))
+    }
+
+    fn step_with(&self, reclaim: impl FnOnce() -> Result<Step, Error>) -> Result<Step, Error> {
         // A checkpoint is taken further also where the log has no space for its next segment: it
         // is what gives space back.
         let logs = self.log.step();
@@ -196,7 +235,7 @@ impl Store {
             return Ok(Step::Working);
         }
         self.reserve.make(self.log.stats().segment_size);
-        if self.reclaim_step(Reclaim::Due)? == Step::Working {
+        if reclaim()? == Step::Working {
             return Ok(Step::Working);
         }
         self.values_step()
@@ -204,7 +243,8 @@ impl Store {
 
     /// One bounded piece of reclaiming.
     pub(crate) fn reclaim_step(&self, want: Reclaim) -> Result<Step, Error> {
-        self.reclaimer.step(self, want, STEP_BYTES)
+        let stepped = self.reclaimer.step(self, want, STEP_BYTES)?;
+        Ok(if stepped.is_some() { Step::Working } else { Step::Idle })
     }
 
     /// Reclaims until nothing can be won any more.

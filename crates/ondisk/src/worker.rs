@@ -1,19 +1,22 @@
 //! The one file of the store that starts threads and reads a clock.
 //!
 //! Invariant: the worker does nothing that a call of [`Db::step`](crate::Db::step) does not do;
-//! it only decides when. A store without a worker is slower at times, and never wrong.
+//! it only decides when. A store without a worker is slower at times, and never wrong. Where
+//! reclaiming is limited, one thread does it and no other, at its [`Rate`].
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ondisk_log::{Lsn, Receipt, Step, SyncMode};
 
-use crate::alarm::{Sleep, Woken};
+use crate::alarm::{Alarm, Sleep, Woken};
+use crate::checkpoint::STEP_BYTES;
 use crate::engine::Reclaim;
 use crate::error::Error;
-use crate::store::Store;
+use crate::rate::Rate;
+use crate::store::{Hand, Store};
 
 /// After so long without a commit the log is brought to rest.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -30,14 +33,21 @@ impl Worker {
         store.latencies.measure();
         let (rounds, reclaims) = (Arc::clone(store), Arc::clone(store));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let worker = named("ondisk-worker").spawn(move || Rounds::new(&rounds, found).run())?;
-        let mut threads = vec![worker];
-        match named("ondisk-reclaim").spawn(move || reclaim(&reclaims)) {
-            Ok(thread) => threads.push(thread),
-            // The worker reclaims too: slower, and right.
-            Err(_) => store.reclaim_alarm.stop(),
+        let reclaimer = named("ondisk-reclaim")
+            .spawn(move || Reclaiming::new(&reclaims, &SystemClock(now())).run());
+        // Without that thread the worker reclaims: slower, and right.
+        let limited = store.settings.reclaim_rate.is_some();
+        let duty = if limited && reclaimer.is_ok() { Duty::NoReclaiming } else { Duty::All };
+        let worker = named("ondisk-worker").spawn(move || Rounds::new(&rounds, found, duty).run());
+        let threads = Self(reclaimer.into_iter().collect());
+        match worker {
+            Ok(worker) => Ok(Self(threads.0.into_iter().chain([worker]).collect())),
+            Err(error) => {
+                store.reclaim_alarm.stop();
+                threads.join();
+                Err(error)
+            }
         }
-        Ok(Self(threads))
     }
 
     /// Waits for threads that were told to stop.
@@ -67,26 +77,84 @@ pub(crate) fn waited(
     Ok(receipt)
 }
 
-/// Reclaims whenever there is something to reclaim.
-fn reclaim(store: &Store) {
-    loop {
-        let mut failed = false;
-        while !failed && store.check_open().is_ok() {
-            match store.reclaim_step(Reclaim::Due) {
-                Ok(Step::Working) => {}
-                Ok(Step::Idle) => break,
-                Err(_) => failed = true, // the worker meets it too, and tells
+/// Time as the reclaiming thread sees it: a test has its own.
+trait Clock {
+    /// It only goes forward; from when does not matter.
+    fn now(&self) -> Duration;
+
+    /// Sleeps until the alarm rings, or the time is up if there is one.
+    fn sleep(&self, alarm: &Alarm, time: Option<Duration>) -> Woken;
+}
+
+/// The time since a moment.
+struct SystemClock(Instant);
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, alarm: &Alarm, time: Option<Duration>) -> Woken {
+        alarm.sleep(Sleep::Deep, time, || false)
+    }
+}
+
+/// The thread that reclaims whenever there is something to reclaim, and no faster than it may.
+struct Reclaiming<'a> {
+    store: &'a Store,
+    clock: &'a dyn Clock,
+    rate: Option<Rate>,
+}
+
+impl<'a> Reclaiming<'a> {
+    fn new(store: &'a Store, clock: &'a dyn Clock) -> Self {
+        let rate = store.settings.reclaim_rate.map(|rate| Rate::new(rate, clock.now()));
+        Self { store, clock, rate }
+    }
+
+    fn run(mut self) {
+        loop {
+            let worked = self.work();
+            let failure = worked.as_ref().err().map(|error| chain(error));
+            self.store.counters().tell(Hand::Reclaimer, failure);
+            // A checkpoint that is installed rings too: then there may be more pressure.
+            let patience = worked.unwrap_or(Some(IDLE_AFTER));
+            if self.clock.sleep(&self.store.reclaim_alarm, patience) == Woken::Stopped {
+                return;
             }
         }
-        let patience = failed.then_some(IDLE_AFTER);
-        if store.reclaim_alarm.sleep(Sleep::Deep, patience, || false) == Woken::Stopped {
-            return;
-        }
     }
+
+    /// Reclaims until nothing is due, or until it has to wait; how long then.
+    fn work(&mut self) -> Result<Option<Duration>, Error> {
+        while self.store.check_open().is_ok() {
+            let mut bytes = STEP_BYTES;
+            if let Some(rate) = &mut self.rate {
+                let wait = rate.wait(self.clock.now(), self.store.pressure());
+                if !wait.is_zero() {
+                    return Ok(Some(wait));
+                }
+                bytes = usize::try_from(rate.piece()).unwrap_or(STEP_BYTES);
+            }
+            let stepped = self.store.reclaimer.step(self.store, Reclaim::Due, bytes)?;
+            let Some(written) = stepped else { break };
+            self.rate.iter_mut().for_each(|rate| rate.spent(written));
+        }
+        Ok(None)
+    }
+}
+
+/// What of the background work the worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duty {
+    All,
+    /// Another thread reclaims, and takes its time.
+    NoReclaiming,
 }
 
 struct Rounds<'a> {
     store: &'a Store,
+    duty: Duty,
     /// The last commit when the worker last looked.
     seen: Lsn,
     /// When it first saw that one.
@@ -99,8 +167,8 @@ struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     /// What the open `found` is durable, so there is nothing to bring to rest.
-    fn new(store: &'a Store, found: Lsn) -> Self {
-        Self { store, seen: found, since: now(), at_rest: true, at_risk_since: None }
+    fn new(store: &'a Store, found: Lsn, duty: Duty) -> Self {
+        Self { store, duty, seen: found, since: now(), at_rest: true, at_risk_since: None }
     }
 
     fn run(mut self) {
@@ -130,13 +198,16 @@ impl<'a> Rounds<'a> {
     fn work(&mut self) -> bool {
         let failure = self.steps().and_then(|()| self.timed()).err();
         let failed = failure.is_some();
-        let mut told = self.store.counters().failure.lock().unwrap_or_else(PoisonError::into_inner);
-        *told = failure.map(|error| chain(&error));
+        self.store.counters().tell(Hand::Worker, failure.map(|error| chain(&error)));
         failed
     }
 
     fn steps(&self) -> Result<(), Error> {
-        while self.store.check_open().is_ok() && self.store.step()? == Step::Working {}
+        let step = || match self.duty {
+            Duty::All => self.store.step(),
+            Duty::NoReclaiming => self.store.step_but_reclaim(),
+        };
+        while self.store.check_open().is_ok() && step()? == Step::Working {}
         Ok(())
     }
 
@@ -187,3 +258,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,6 +213,11 @@ impl DataWriter {
         &self.path
     }
 
+    /// The bytes of the file so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.written + self.pending.len() as u64
+    }
+
     /// Appends an entry; `None` is a tombstone. Keys come in ascending order. The bytes may stay
     /// in memory until [`finish`](Self::finish).
     pub(crate) fn push(
@@ -232,7 +237,7 @@ impl DataWriter {
             kind: if value.is_some() { PUT } else { TOMBSTONE },
             zero: [0; 3],
         };
-        let (file, offset) = (self.number, self.written + self.pending.len() as u64);
+        let (file, offset) = (self.number, self.bytes());
         let place = Place { file, value_len: len(body), offset, lsn };
         let start = self.pending.len();
         self.pending.extend_from_slice(head.as_bytes());

@@ -81,6 +81,11 @@ impl Output {
         Ok(place)
     }
 
+    /// The bytes of both files so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.data.bytes() + self.hint.bytes()
+    }
+
     /// Makes both files durable, and their names.
     pub(super) fn finish(self) -> Result<Finished, Error> {
         let Self { data, hint, draft } = self;

@@ -164,6 +164,11 @@ impl HintWriter {
         &self.path
     }
 
+    /// The bytes of the file so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.written + self.section.len() as u64
+    }
+
     /// Appends what the data file's next entry is.
     pub(crate) fn push(&mut self, key: &[u8], place: Place, kind: Kind) -> Result<(), Error> {
         let tombstone = if kind == Kind::Tombstone { TOMBSTONE } else { 0 };

@@ -56,6 +56,8 @@ pub(super) struct Merge {
     inputs: Vec<DataFileRecord>,
     reach: Reach,
     stage: Stage,
+    /// Bytes of the copy, so far.
+    written: u64,
     _claim: Claim,
 }
 
@@ -145,7 +147,8 @@ impl Merge {
         inputs: &[DataFileRecord],
         reach: Reach,
     ) -> Self {
-        Self { cask, inputs: inputs.to_vec(), reach, stage: Stage::Begin, _claim: claim }
+        let (inputs, stage) = (inputs.to_vec(), Stage::Begin);
+        Self { cask, inputs, reach, stage, written: 0, _claim: claim }
     }
 
     fn begin(&self) -> Result<Stage, Error> {
@@ -295,7 +298,18 @@ impl Job for Merge {
             Stage::Bury => self.bury(work),
             Stage::Finished => Stage::Finished,
         };
+        match &self.stage {
+            Stage::Copy(copying) => {
+                self.written = copying.output.as_ref().map_or(0, Output::bytes);
+            }
+            Stage::Install(Some(copy)) => self.written = copy.record.len + copy.record.hint_len,
+            _ => {}
+        }
         let finished = matches!(self.stage, Stage::Finished);
         Ok(if finished { Progress::Finished } else { Progress::Working })
+    }
+
+    fn written(&self) -> u64 {
+        self.written
     }
 }

@@ -187,6 +187,10 @@ impl Job for Compaction {
             }
         }
     }
+
+    fn written(&self) -> u64 {
+        self.output.bytes()
+    }
 }
 
 impl Drop for Compaction {

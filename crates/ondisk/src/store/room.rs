@@ -16,7 +16,7 @@ use crate::engine::Reclaim;
 use crate::error::Error;
 
 /// An engine that is behind makes its writers do reclaiming from this pressure on.
-const SLOWED: u32 = 500;
+pub(crate) const SLOWED: u32 = 500;
 /// At this pressure they wait for it.
 const STOPPED: u32 = 1000;
 /// Reclaiming that is owed by writers is done in pieces of at least so many bytes.
@@ -45,8 +45,7 @@ impl Store {
     pub(super) fn make_space(&self) {
         self.reserve.give_up();
         let reclaim = || {
-            while matches!(self.reclaimer.step(self, Reclaim::Due, STEP_BYTES), Ok(Step::Working)) {
-            }
+            while matches!(self.reclaim_step(Reclaim::Due), Ok(Step::Working)) {}
         };
         reclaim();
         let target = self.log.last();
@@ -125,6 +124,12 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// How far the engine is behind that is furthest.
+    pub(crate) fn pressure(&self) -> u32 {
+        let spaces = self.keyspaces.now();
+        spaces.iter().map(|space| space.engine.pressure()).max().unwrap_or(0)
     }
 
     /// Whether either generation fills more than a share of its budget.
