@@ -146,7 +146,8 @@ impl Compaction {
             if tombstone && self.droppable(below, key) {
                 continue;
             }
-            let full = self.output.table_bytes() >= self.lsm.shape.table;
+            // Of the first level it stays one table, since two could be due again, and for ever.
+            let full = self.plan.to > 0 && self.output.table_bytes() >= self.lsm.shape.table;
             if full || (self.is_wide(below, key) && self.output.table_bytes() > 0) {
                 self.output.cut()?;
                 below.first_mut().into_iter().for_each(Beside::begin);
