@@ -10,8 +10,8 @@ use crate::out::Out;
 
 /// Take the log over into the engines, and reclaim space.
 ///
-/// Merges data files, compacts sorted tables to the last level, and removes what dropped keyspaces
-/// left. Nothing is lost whatever interrupts it.
+/// Merges data files, compacts sorted tables to the last level, moves the pages of trees to the front
+/// and cuts their files, and removes what dropped keyspaces left. Nothing is lost whatever interrupts it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

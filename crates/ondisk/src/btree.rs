@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! frozen young map ─► rewrite: touched nodes at new places ─► sync ─► log durable? ─► meta page ─► sync ─► new view
+//! reclaiming       ─► rewrite: nodes and values at the end, nearer the front ─► … the same way … ─► a shorter file
 //! ```
 //!
 //! Invariant: what an installed meta page reaches is durable, and is never written again while
@@ -21,12 +22,15 @@ use ondisk_fs::{Access, File, create_dir_durable};
 
 use crate::btree::cache::Table;
 use crate::btree::checkpoint::Checkpoint;
+use crate::btree::draft::{Purpose, Ready};
 use crate::btree::meta::{META, Meta, Place, first_page};
-use crate::btree::page::{Kind, Page, Shape, Sums};
+use crate::btree::page::{Kind, Shape, Sums};
 use crate::btree::page_manager::{PageManager, create, pages_path, sweep};
 use crate::btree::sabotage::BtreeRule;
+use crate::btree::shrink::{Shrink, Sweep, is_worth};
 use crate::btree::space::{FreeList, Run, Space, joined};
 use crate::btree::tree::{Counters, Refs, Tree, TreeView};
+use crate::btree::turn::Turns;
 use crate::engine::{
     CommitPoint, Engine, EngineStats, FileCount, FileKind, Job, Pins, Reclaim, Site, View,
 };
@@ -36,6 +40,7 @@ use crate::sabotage::Sabotage;
 
 pub(crate) mod cache;
 mod checkpoint;
+mod draft;
 pub(crate) mod dump;
 mod items;
 pub(crate) mod meta;
@@ -44,8 +49,10 @@ mod page_manager;
 mod rewrite;
 pub(crate) mod sabotage;
 pub(crate) mod salvage;
+mod shrink;
 mod space;
 mod tree;
+mod turn;
 pub(crate) mod verify;
 mod walk;
 
@@ -58,8 +65,11 @@ pub(crate) struct Btree {
     view: ArcSwap<TreeView>,
     /// What a job goes by. Readers never take it.
     writer: Mutex<Writer>,
+    /// Which job may hand out pages.
+    turns: Arc<Turns>,
     taken_over: AtomicU64,
     written: AtomicU64,
+    reclaim_written: AtomicU64,
 }
 
 /// What stands between two jobs.
@@ -80,6 +90,24 @@ struct Writer {
     views: Vec<(u64, Weak<TreeView>)>,
     /// Whether the directory and the file's name were made durable since the open.
     named: Named,
+    /// What the jobs that make the file shorter go on with.
+    sweep: Option<Sweep>,
+    /// Where the file ended when the last sweep began, unless a checkpoint came since.
+    swept_from: Option<u32>,
+    rest: Option<Rest>,
+}
+
+/// When nothing was found that would make the file shorter.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// Of so much.
+    want: Reclaim,
+    /// In the tree of this edit.
+    edit: u64,
+    /// So many held pages were kept by views.
+    kept: u64,
+    /// Checkpoints had written so many bytes.
+    written: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,15 +143,8 @@ pub(crate) fn open(site: Site) -> Result<Arc<Btree>, Error> {
     let tree = Arc::new(new_tree(&site));
     let (meta, place) = match open_file(&site)? {
         Some(file) => {
-            let found = read_metas(&site, &*file)?;
-            let (meta, _) = found;
-            drop(tree.file.set(file));
-            let expected = tree.shape.offset(meta.page_count);
-            let len = tree.size()?;
-            if len < expected && !site.breaks(Sabotage::Btree(BtreeRule::LengthUnchecked)) {
-                return Err(Error::damaged(&tree.path, 0, Damage::Length { found: len, expected }));
-            }
-            found
+            drop(tree.file.set(Arc::clone(&file)));
+            read_whole(&site, &tree, &*file)?
         }
         None => (empty_meta(&site), Place::First),
     };
@@ -137,15 +158,37 @@ pub(crate) fn open(site: Site) -> Result<Arc<Btree>, Error> {
         doubtful: Vec::new(),
         views: vec![(meta.edit, Arc::downgrade(&view))],
         named: Named::No,
+        sweep: None,
+        swept_from: None,
+        rest: None,
     };
     Ok(Arc::new(Btree {
         site,
         tree,
         view: ArcSwap::new(view),
         writer: Mutex::new(writer),
+        turns: Arc::default(),
         taken_over: AtomicU64::new(0),
         written: AtomicU64::new(0),
+        reclaim_written: AtomicU64::new(0),
     }))
+}
+
+/// The meta page that counts, of a file that is long enough for it. Beside a writer in another
+/// process the file may have been cut since it was read: then there is a newer one.
+fn read_whole(site: &Site, tree: &Tree, file: &dyn File) -> Result<(Meta, Place), Error> {
+    let mut found = read_metas(site, file)?;
+    loop {
+        let (meta, _) = found;
+        let (len, expected) = (tree.size()?, tree.shape.offset(meta.page_count));
+        if len >= expected || site.breaks(Sabotage::Btree(BtreeRule::LengthUnchecked)) {
+            return Ok(found);
+        }
+        found = read_metas(site, file)?;
+        if found.0.edit == meta.edit {
+            return Err(Error::damaged(&tree.path, 0, Damage::Length { found: len, expected }));
+        }
+    }
 }
 
 fn empty_meta(site: &Site) -> Meta {
@@ -242,8 +285,7 @@ impl Btree {
         writer.views.retain(|(_, view)| view.strong_count() > 0);
         let (mut space, mut held) = (space, writer.held.clone());
         held.retain(|held| {
-            let seen = writer.views.iter().any(|(edit, _)| *edit < held.edit)
-                && !self.breaks(BtreeRule::SnapshotIgnored);
+            let seen = writer.is_seen(held) && !self.breaks(BtreeRule::SnapshotIgnored);
             let read = pins.oldest().is_some_and(|oldest| Some(oldest) <= held.pin)
                 && !self.breaks(BtreeRule::PinsIgnored);
             if !seen && !read {
@@ -252,6 +294,7 @@ impl Btree {
             seen || read
         });
         space.trim();
+        space.set_ceiling(writer.sweep.as_ref().map(Sweep::limit));
         let edit = writer.next_edit;
         writer.next_edit += 1;
         let pages = PageManager::open(&self.site, self.tree.shape)?;
@@ -320,29 +363,99 @@ impl Btree {
         writer.space = Some(ready.space.clone());
         writer.held.clone_from(&ready.held);
         let pin = Some(pins.newest()); // a reader that comes from now on finds the new tree
+        let written = match &ready.purpose {
+            Purpose::Checkpoint => {
+                writer.swept_from = None;
+                &self.written
+            }
+            Purpose::Shrink(sweep) => {
+                writer.sweep.clone_from(sweep);
+                if self.breaks(BtreeRule::MovedPlaceReused) {
+                    let space = writer.space.get_or_insert_with(|| ready.space.clone());
+                    std::mem::take(&mut runs).into_iter().for_each(|run| space.release(run));
+                }
+                &self.reclaim_written
+            }
+        };
+        written.fetch_add(ready.pages.written, Relaxed);
         writer.held.push(Held { edit: ready.meta.edit, pin, runs: joined(runs) });
         writer.meta = ready.meta;
         writer.place = place;
         let view = Arc::new(TreeView::new(Arc::clone(&self.tree), ready.meta));
         writer.views.push((ready.meta.edit, Arc::downgrade(&view)));
-        self.written.fetch_add(ready.pages.written, Relaxed);
         self.view.store(view);
         Ok(())
     }
+
+    /// The sweep that is under way, where the file does not end before its limit already; and
+    /// where the file ended when the last one began.
+    fn sweep_to_go_on(&self, end: u32) -> (Option<Sweep>, Option<u32>) {
+        let mut writer = self.writer();
+        writer.sweep = writer.sweep.take().filter(|sweep| sweep.limit() < end);
+        (writer.sweep.clone(), writer.swept_from)
+    }
+
+    fn begin_sweep(&self, sweep: &Sweep, end: u32) {
+        let mut writer = self.writer();
+        (writer.sweep, writer.swept_from) = (Some(sweep.clone()), Some(end));
+    }
+
+    /// Notes how a sweep goes on, without an edit.
+    fn go_on_with(&self, sweep: Option<Sweep>) {
+        self.writer().sweep = sweep;
+    }
+
+    /// Notes that nothing is left to be won as things are.
+    fn rest(&self, want: Reclaim) {
+        let mut writer = self.writer();
+        let (edit, kept) = (writer.meta.edit, writer.kept());
+        writer.rest = Some(Rest { want, edit, kept, written: self.written.load(Relaxed) });
+    }
+
+    /// A job has failed: whoever wants it by hand may try again, others wait for more garbage.
+    fn gave_up(&self) {
+        let mut writer = self.writer();
+        writer.sweep = None;
+        let (want, written) = (Reclaim::Due, self.written.load(Relaxed));
+        writer.rest = Some(Rest { want, edit: writer.meta.edit, kept: 0, written });
+    }
+
+    /// Whether a job could make the file shorter, as far as can be told without a look at it.
+    fn is_worth(&self, want: Reclaim) -> bool {
+        let writer = self.writer();
+        if writer.sweep.is_some() {
+            return true;
+        }
+        let (pages, size) = (writer.meta.page_count, u64::from(writer.meta.page_size));
+        let len = self.tree.size().unwrap_or_default();
+        let slack = (len / size.max(1)).saturating_sub(u64::from(pages));
+        let (mut free, kept) = (u64::from(writer.meta.free_pages), writer.kept());
+        let rested = writer.rest.filter(|rest| rest.kept <= kept);
+        let at_rest = rested.is_some_and(|rest| match want {
+            Reclaim::All => rest.want == want && rest.edit == writer.meta.edit,
+            Reclaim::Due => {
+                let since = self.written.load(Relaxed).saturating_sub(rest.written);
+                rest.edit == writer.meta.edit || since < len / 4
+            }
+        });
+        if want == Reclaim::All {
+            free += slack;
+        }
+        !at_rest && is_worth(want, pages, free, writer.meta.page_size)
+    }
 }
 
-/// A tree that is durable but for its meta page.
-#[derive(Debug)]
-struct Ready {
-    meta: Meta,
-    /// Without what the tree takes, and without what it freed.
-    space: Space,
-    taken: Vec<Run>,
-    freed: Vec<Run>,
-    held: Vec<Held>,
-    pages: PageManager,
-    /// Pages that are written behind the meta page, where a rule is broken so.
-    late: Vec<Arc<Page>>,
+impl Writer {
+    /// Whether a view is kept that reaches what is held.
+    fn is_seen(&self, held: &Held) -> bool {
+        self.views.iter().any(|(edit, view)| *edit < held.edit && view.strong_count() > 0)
+    }
+
+    /// How many of the held pages are kept by views.
+    fn kept(&self) -> u64 {
+        let kept = self.held.iter().filter(|held| self.is_seen(held));
+        kept.flat_map(|held| &held.runs).map(|run| u64::from(run.len)).sum()
+    }
 }
 
 /// The free list of a tree; `None` where nothing is free.
@@ -394,8 +507,11 @@ impl Engine for Btree {
         Box::new(Checkpoint::new(self, frozen))
     }
 
-    fn reclaim(self: Arc<Self>, _want: Reclaim) -> Option<Box<dyn Job>> {
-        None
+    /// One job at a time, and none beside a checkpoint.
+    fn reclaim(self: Arc<Self>, want: Reclaim) -> Option<Box<dyn Job>> {
+        self.tree.file.get()?;
+        let turn = self.turns.reclaim()?;
+        self.is_worth(want).then(|| Box::new(Shrink::new(self, want, turn)) as Box<dyn Job>)
     }
 
     fn stats(&self) -> EngineStats {
@@ -416,6 +532,7 @@ impl Engine for Btree {
             dead_bytes: free * u64::from(meta.page_size),
             taken_over: self.taken_over.load(Relaxed),
             checkpoint_written: self.written.load(Relaxed),
+            reclaim_written: self.reclaim_written.load(Relaxed),
             cache_hits: counters.reads().saturating_sub(misses),
             cache_misses: misses,
             read_bytes: counters.read_bytes.load(Relaxed),
@@ -434,12 +551,12 @@ impl Engine for Btree {
         vec![
             row(
                 "pages",
-                "once a checkpoint, before its meta page is written",
+                "once a checkpoint or a move of pages, before its meta page is written",
                 "no page that counts can be lost; until then the log holds what is in it",
             ),
             row(
                 "meta page",
-                "at the end of a checkpoint, when the log is durable through it",
+                "at the end of each, when the log is durable through it",
                 "a cut leaves the old tree or the new one, whole",
             ),
         ]

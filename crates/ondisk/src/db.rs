@@ -431,7 +431,7 @@ impl Db {
     }
 
     /// Takes everything over into the engines, and lets them reclaim until nothing can be won any
-    /// more: merges, compactions, files of dropped keyspaces.
+    /// more: merges, compactions, shorter files of pages, files of dropped keyspaces.
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).

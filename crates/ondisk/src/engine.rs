@@ -50,7 +50,8 @@ pub(crate) trait Engine: Send + Sync + Debug {
     fn checkpoint(self: Arc<Self>, frozen: Frozen) -> Box<dyn Job>;
 
     /// The next piece of reclaiming (merge, compaction), if there is one that no running job has;
-    /// several may run at once, beside a checkpoint too.
+    /// several may run at once, beside a checkpoint too. An engine that cannot do both at once has
+    /// none while a checkpoint is under way, and a job of it ends early when one begins.
     fn reclaim(self: Arc<Self>, want: Reclaim) -> Option<Box<dyn Job>>;
 
     /// How far reclaiming is behind: 0 is not at all, and at 1000 writers wait for it. Between,

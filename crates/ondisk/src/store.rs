@@ -259,13 +259,23 @@ impl Store {
     }
 
     fn reclaim_all(&self) -> Result<(), Error> {
+        let checkpoints = || self.counters.checkpoints.load(Ordering::Relaxed);
+        let before = checkpoints();
         loop {
-            if self.reclaim_step(Reclaim::All)? == Step::Idle {
-                if !self.reclaimer.is_busy() {
-                    return Ok(());
-                }
-                std::thread::yield_now(); // to who is stepping the rest
+            if self.reclaim_step(Reclaim::All)? == Step::Working {
+                continue;
             }
+            if self.reclaimer.is_busy() {
+                std::thread::yield_now(); // to who is stepping the rest
+                continue;
+            }
+            // An engine may have had nothing because of a checkpoint: that one is taken further,
+            // and those behind it are not waited for.
+            let mut checkpointer = self.checkpointer();
+            if !checkpointer.is_running() || checkpoints() > before {
+                return Ok(());
+            }
+            checkpointer.step(self, || self.log.last())?;
         }
     }
 

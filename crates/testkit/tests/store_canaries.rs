@@ -17,11 +17,17 @@ use testkit::store::sweep::{Specimen, bits, blocks, faulty, files};
 use testkit::store::world::{Calls, Looks, Setup, World};
 
 /// Rules that no store of one thread can show, and what does the same for it; who shows them.
-const ELSEWHERE: [(Sabotage, &str); 7] = [
+const ELSEWHERE: [(Sabotage, &str); 10] = [
     // A reader in another process.
     (Sabotage::Bitcask(BitcaskRule::PinsIgnored), "bitcask::cask::tests"),
     (Sabotage::Lsm(LsmRule::PinsIgnored), "lsm::tests"),
     (Sabotage::Btree(BtreeRule::PinsIgnored), "btree::tests"),
+    // A checkpoint that begins between two steps of a job.
+    (Sabotage::Btree(BtreeRule::TurnIgnored), "btree::tests"),
+    // The trees of stories are small: what moves in them is no large value, and nobody comes to its
+    // place while it is read there.
+    (Sabotage::Btree(BtreeRule::MovedValueForgotten), "btree::tests"),
+    (Sabotage::Btree(BtreeRule::MovedPlaceReused), "btree::tests"),
     // The frozen map hides it until the job has finished.
     (Sabotage::Bitcask(BitcaskRule::ShownEarly), "bitcask::cask::tests"),
     // A file that is open outlives its name.

@@ -148,7 +148,14 @@ impl PageManager {
         if self.len <= end.saturating_add(slack) {
             return Ok(());
         }
-        let len = end + (end / 8).max(*GROWTH.start());
+        self.cut(end + (end / 8).max(*GROWTH.start()))
+    }
+
+    /// Cuts the file to a length, if it is longer.
+    pub(crate) fn cut(&mut self, len: u64) -> Result<(), Error> {
+        if self.len <= len {
+            return Ok(());
+        }
         self.file.set_len(len).map_err(Error::io(&self.path, "cut the file of pages"))?;
         self.len = len;
         Ok(())

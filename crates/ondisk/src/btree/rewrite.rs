@@ -25,6 +25,8 @@ use crate::btree::tree::Tree;
 use crate::error::Error;
 use crate::young::{Found, Newest};
 
+mod moved;
+
 /// What of the rules of rewriting is broken on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -35,6 +37,7 @@ pub(crate) enum Broken {
     SeparatorShort,
     DeleteForgotten,
     MetaBeforePages,
+    MovedValueForgotten,
 }
 
 /// A tree that is being rewritten.
@@ -203,6 +206,11 @@ impl Rewrite {
 
     /// Goes to the leaf to which a key belongs; what stands before it is done with.
     fn open_leaf_of(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.open_node_of(key, 0)
+    }
+
+    /// Goes to the node of a level to which a key belongs; what stands before it is done with.
+    fn open_node_of(&mut self, key: &[u8], level: u8) -> Result<(), Error> {
         if let Some(leaf) = &self.leaf {
             if below(key, leaf.upper.as_deref()) {
                 return Ok(());
@@ -220,7 +228,9 @@ impl Rewrite {
                 continue;
             }
             // The root's branch has no upper bound, so one is open, or the root is a leaf.
-            let Some(top) = self.open.last() else { return Ok(()) };
+            let Some(top) = self.open.last().filter(|top| top.page.level > level) else {
+                return Ok(());
+            };
             let child = top.page.child_index(key);
             self.pass_children(child)?;
             self.open_child(child)?;

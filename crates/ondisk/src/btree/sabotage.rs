@@ -43,11 +43,19 @@ pub enum BtreeRule {
     LengthUnchecked,
     /// Of two meta pages that verify, the first counts, not the newer.
     OlderMetaCounts,
+    /// A large value is moved, and its leaf says where it was.
+    MovedValueForgotten,
+    /// The places that moved pages leave are used again, whoever reads them there.
+    MovedPlaceReused,
+    /// The file is cut before the meta page of a shorter tree is durable.
+    CutBeforeMeta,
+    /// A job that shortens the file goes on beside a checkpoint that has begun.
+    TurnIgnored,
 }
 
 impl BtreeRule {
     /// Every variant, for a suite's table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::MetaBeforePages,
         Self::PagesNotSynced,
         Self::MetaNotSynced,
@@ -67,5 +75,9 @@ impl BtreeRule {
         Self::DeleteForgotten,
         Self::LengthUnchecked,
         Self::OlderMetaCounts,
+        Self::MovedValueForgotten,
+        Self::MovedPlaceReused,
+        Self::CutBeforeMeta,
+        Self::TurnIgnored,
     ];
 }

@@ -20,6 +20,8 @@ use crate::error::Damage;
 const SHORT_RUN: u32 = 8;
 /// The file grows by so many pages at least.
 const GROWTH: u32 = 64;
+/// Above every page.
+const NO_CEILING: u32 = u32::MAX;
 
 /// Some pages in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +45,10 @@ pub(crate) struct Space {
     end: u32,
     /// By first page; no two of them touch.
     free: BTreeMap<u32, u32>,
-    /// The free runs of whole blocks: length, first page.
+    /// While there is room below it nothing behind it is handed out, and no run is broken up that
+    /// need not be.
+    ceiling: u32,
+    /// The free runs with whole blocks below the ceiling: how many pages of such, first page.
     by_len: BTreeSet<(u32, u32)>,
     free_pages: u64,
     /// What is being handed out, page by page.
@@ -64,6 +69,7 @@ impl Space {
             unit: u32::try_from(BLOCK / page_size).unwrap_or(1).max(1),
             end,
             free: BTreeMap::new(),
+            ceiling: NO_CEILING,
             by_len: BTreeSet::new(),
             free_pages: 0,
             current: Run { first: 0, len: 0 },
@@ -74,11 +80,6 @@ impl Space {
 
     pub(crate) fn end(&self) -> u32 {
         self.end
-    }
-
-    #[cfg(test)]
-    fn free_pages(&self) -> u64 {
-        self.free_pages
     }
 
     pub(crate) fn free_runs(&self) -> impl ExactSizeIterator<Item = Run> + '_ {
@@ -102,17 +103,23 @@ impl Space {
         (first < end).then(|| Run { first, len: end - first })
     }
 
+    /// What of a free run may be handed out now.
+    fn usable(&self, run: Run) -> Option<Run> {
+        let below = self.ceiling.saturating_sub(run.first);
+        self.whole(Run { len: run.len.min(below), ..run })
+    }
+
     fn index(&mut self, run: Run) {
         self.free.insert(run.first, run.len);
-        if let Some(whole) = self.whole(run) {
-            self.by_len.insert((whole.len, run.first));
+        if let Some(usable) = self.usable(run) {
+            self.by_len.insert((usable.len, run.first));
         }
     }
 
     fn unindex(&mut self, run: Run) {
         self.free.remove(&run.first);
-        if let Some(whole) = self.whole(run) {
-            self.by_len.remove(&(whole.len, run.first));
+        if let Some(usable) = self.usable(run) {
+            self.by_len.remove(&(usable.len, run.first));
         }
     }
 
@@ -162,23 +169,32 @@ impl Space {
         let scarce = self.free_pages < u64::from(self.end) / 4;
         let longest = self.by_len.last().copied().filter(|(len, _)| *len >= span);
         let chosen = match longest {
-            Some((len, _)) if span == 1 && len < SHORT_RUN && scarce => None,
-            longest if span == 1 => longest,
-            _ => self.by_len.range((span, 0)..).next().copied(),
+            longest if span > 1 || self.has_ceiling() => {
+                longest.and_then(|_| self.by_len.range((span, 0)..).next().copied())
+            }
+            Some((len, _)) if len < SHORT_RUN && scarce => None,
+            longest => longest,
         };
-        let Some((_, first)) = chosen else { return self.grow(span) };
+        let first = match chosen {
+            Some((_, first)) => first,
+            None if self.has_ceiling() => {
+                self.set_ceiling(None);
+                return self.refill(span);
+            }
+            None => return self.grow(span),
+        };
         self.put_back();
         let Some(&len) = self.free.get(&first) else { return self.grow(span) };
         let run = Run { first, len };
-        let Some(whole) = self.whole(run) else { return self.grow(span) };
-        if whole.len < span {
+        let Some(usable) = self.usable(run) else { return self.grow(span) };
+        if usable.len < span {
             return self.grow(span);
         }
         self.unindex(run);
         self.free_pages -= u64::from(len);
-        self.release(Run { first, len: whole.first - first });
-        self.release(Run { first: whole.end(), len: run.end() - whole.end() });
-        self.current = whole;
+        self.release(Run { first, len: usable.first - first });
+        self.release(Run { first: usable.end(), len: run.end() - usable.end() });
+        self.current = usable;
         Ok(())
     }
 
@@ -205,6 +221,51 @@ impl Space {
         } else {
             self.release(rest);
         }
+    }
+
+    /// From now on the pages below one are handed out first.
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<u32>) {
+        let ceiling = ceiling.unwrap_or(NO_CEILING);
+        if ceiling != self.ceiling {
+            self.ceiling = ceiling;
+            let runs = self.free_runs();
+            self.by_len = runs.filter_map(|run| Some((self.usable(run)?.len, run.first))).collect();
+        }
+    }
+
+    /// Whether there is a ceiling. Where there is no room left below one, it is gone.
+    pub(crate) fn has_ceiling(&self) -> bool {
+        self.ceiling != NO_CEILING
+    }
+
+    /// Where the file could end if what stands behind it were in the free places before it, and so
+    /// many pages more. What is held needs no place, and is none.
+    pub(crate) fn least_end(&self, held: impl Iterator<Item = Run>, more: u64) -> u32 {
+        let whole = |run| self.whole(run).map_or(0, |whole| u64::from(whole.len));
+        let mut unused: Vec<(Run, u64)> = self.free_runs().map(|run| (run, whole(run))).collect();
+        unused.extend(held.map(|run| (run, 0)));
+        unused.sort_unstable();
+        let mut room: u64 = unused.iter().map(|(_, room)| room).sum();
+        let (mut end, mut moved) = (self.end, more);
+        // From the last page to the first, while all behind `end` has a place before it.
+        for (run, whole) in unused.into_iter().rev() {
+            let used = u64::from(end.saturating_sub(run.end()));
+            if room < moved + used {
+                break;
+            }
+            (end, moved) = (run.end(), moved + used);
+            if room - whole < moved {
+                break;
+            }
+            (end, room) = (run.first, room - whole);
+        }
+        let left = u32::try_from(room.saturating_sub(moved)).unwrap_or(u32::MAX);
+        end.saturating_sub(left).next_multiple_of(self.unit).min(self.end)
+    }
+
+    /// How many pages are free.
+    pub(crate) fn free_pages(&self) -> u64 {
+        self.free_pages
     }
 
     /// Gives up the free pages behind the last one in use.

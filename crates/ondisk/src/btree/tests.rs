@@ -23,6 +23,7 @@ mod golden;
 mod model;
 mod rules;
 mod salvaged;
+mod shrinking;
 mod speed;
 
 pub(super) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -86,6 +87,23 @@ pub(super) fn checkpoint(
     let work = Work { bytes: 1000, durable: &durable, pins: readers };
     while job.step(&work)? == Progress::Working {}
     Ok(())
+}
+
+/// Runs reclaiming jobs until there is none any more.
+pub(super) fn reclaim(
+    engine: &Arc<Btree>,
+    want: Reclaim,
+    readers: &Readers,
+) -> Result<usize, Error> {
+    let durable = || Lsn(u64::MAX);
+    let work = Work { bytes: 1000, durable: &durable, pins: readers };
+    let mut jobs = 0;
+    while let Some(mut job) = Arc::clone(engine).reclaim(want) {
+        while job.step(&work)? == Progress::Working {}
+        jobs += 1;
+        assert!(jobs < 1000, "it comes to an end");
+    }
+    Ok(jobs)
 }
 
 pub(super) fn contents(view: &Arc<dyn View>) -> Result<Contents, Error> {

@@ -91,15 +91,28 @@ impl Tree {
 
     #[cold]
     fn load_node(&self, at: PageRef, level: u8) -> Result<Arc<Page>, Error> {
+        let page = self.read_node(at, level)?;
+        self.table.keep(Arc::clone(&page));
+        Ok(page)
+    }
+
+    fn read_node(&self, at: PageRef, level: u8) -> Result<Arc<Page>, Error> {
         let longest = self.shape.longest_node();
         let page = self.load(at, longest)?;
         let kind = if level == 0 { Kind::Leaf } else { Kind::Branch };
         if page.kind != kind || page.level != level {
             return Err(self.damaged(at.number.get(), Damage::Field("kind or level")));
         }
-        let page = Arc::new(page);
-        self.table.keep(Arc::clone(&page));
-        Ok(page)
+        Ok(Arc::new(page))
+    }
+
+    /// As [`node`](Self::node), for who looks at all pages once: the cache stays as it is.
+    pub(crate) fn peek_node(&self, at: PageRef, level: u8) -> Result<Arc<Page>, Error> {
+        let kept = self.table.get(at.number.get());
+        if kept.is(at) && kept.level == level {
+            return Ok(Guard::into_inner(kept));
+        }
+        self.read_node(at, level)
     }
 
     /// The pages of a blob.
@@ -109,15 +122,28 @@ impl Tree {
             kept.touch();
             return Ok(Guard::into_inner(kept));
         }
-        let page = self.load(at.page, self.shape.blob_span(at.len.get()))?;
-        if page.kind != kind || page.tail().len() != at.len.get() as usize {
-            return Err(self.damaged(at.page.number.get(), Damage::Field("kind or tail")));
-        }
-        let page = Arc::new(page);
+        let page = self.read_blob(at, kind)?;
         if kind == Kind::Blob {
             self.table.keep(Arc::clone(&page));
         }
         Ok(page)
+    }
+
+    fn read_blob(&self, at: BlobRef, kind: Kind) -> Result<Arc<Page>, Error> {
+        let page = self.load(at.page, self.shape.blob_span(at.len.get()))?;
+        if page.kind != kind || page.tail().len() != at.len.get() as usize {
+            return Err(self.damaged(at.page.number.get(), Damage::Field("kind or tail")));
+        }
+        Ok(Arc::new(page))
+    }
+
+    /// The pages of a large value, for who wants them once: the cache stays as it is.
+    pub(crate) fn peek_blob(&self, at: BlobRef) -> Result<Arc<Page>, Error> {
+        let kept = self.table.get(at.page.number.get());
+        if kept.is(at.page) && kept.kind == Kind::Blob {
+            return Ok(Guard::into_inner(kept));
+        }
+        self.read_blob(at, Kind::Blob)
     }
 
     fn load(&self, at: PageRef, longest: u32) -> Result<Page, Error> {

@@ -53,6 +53,46 @@ proptest! {
         }
     }
 
+    /// What stands behind the least end finds places before it, page by page, and no end that is
+    /// nearer would do.
+    #[test]
+    fn what_is_behind_the_least_end_fits_before_it(
+        runs in prop::collection::vec((1_u32..9, 1_u32..9, any::<bool>()), 1..30),
+        more in 0_u64..5, page_size in prop::sample::select(vec![1024_usize, 4096]),
+    ) {
+        let mut space = Space::new(page_size, 8);
+        let (mut used, mut held, mut free) = (Vec::new(), Vec::new(), Vec::new());
+        for (used_len, gone_len, waits) in runs {
+            used.push(Run { first: space.take(used_len).unwrap(), len: used_len });
+            let gone = Run { first: space.take(gone_len).unwrap(), len: gone_len };
+            if waits { held.push(gone) } else { free.push(gone) }
+        }
+        space.settle();
+        free.iter().for_each(|run| space.release(*run));
+        let end = space.end();
+        let least = space.least_end(held.iter().copied(), more);
+        let behind = |limit: u32| {
+            used.iter().copied().flat_map(pages).filter(|page| *page >= limit).count() as u64
+        };
+        if page_size == 4096 && least < end {
+            let room = |limit: u32| {
+                space.free_runs().flat_map(pages).filter(|page| *page < limit).count() as u64
+            };
+            prop_assert!(room(least) >= behind(least) + more);
+            prop_assert!(room(least - 1) < behind(least - 1) + more);
+        }
+        if least < end {
+            space.set_ceiling(Some(least));
+            for _ in 0..behind(least) + more {
+                let page = space.take(1).unwrap();
+                prop_assert!(page < least && space.has_ceiling(), "{page} {least}");
+            }
+        }
+        // Where there is no room below, the ceiling goes, and pages come from elsewhere.
+        space.take(end).unwrap();
+        prop_assert!(!space.has_ceiling());
+    }
+
     #[test]
     fn a_list_is_read_as_it_was_written(
         runs in prop::collection::btree_map(2_u32..50, 1_u32..4, 0..12), cut in 0_usize..12,

@@ -69,6 +69,45 @@ impl Run {
         self.owe();
     }
 
+    /// Puts many keys, and takes most of them away again.
+    fn fill(&mut self, engine: &Arc<Btree>) {
+        let nth = self.chain.len() as u64;
+        let key = |n: usize| format!("fill{:02}", n * 37 % 60).into_bytes();
+        let put: Changes = (0..60).map(|n| (key(n), Some(vec![7; 100 + 50 * (n % 9)]))).collect();
+        let gone: Changes = (0..60).filter(|n| n % 6 > 0).map(|n| (key(n), None)).collect();
+        self.fs.label("checkpoint");
+        for (changes, nth) in [put, gone].iter().zip(nth..) {
+            let mut next = self.chain[self.chain.len() - 1].clone();
+            apply(&mut next, changes);
+            self.chain.push(next);
+            checkpoint(engine, changes, nth, &self.readers).unwrap();
+            self.owe();
+        }
+    }
+
+    /// Makes the file as short as it gets.
+    fn compact(&self, engine: &Arc<Btree>) {
+        self.fs.label("reclaim");
+        let before = self.fs.read("tree/pages").unwrap().len();
+        reclaim(engine, Reclaim::All, &self.readers).unwrap();
+        let after = self.fs.read("tree/pages").unwrap().len();
+        assert!(after < before, "{before} bytes, then {after}");
+    }
+
+    /// A job that is let go after one step, another after two, until one comes to its end.
+    fn abandon(&self, engine: &Arc<Btree>) {
+        self.fs.label("reclaim");
+        let through = engine.commit_point().through;
+        let durable = || through;
+        let work = Work { bytes: 1000, durable: &durable, pins: &self.readers };
+        for steps in 1.. {
+            let mut job = Arc::clone(engine).reclaim(Reclaim::All).unwrap();
+            if (0..steps).any(|_| job.step(&work).unwrap() == Progress::Finished) {
+                return;
+            }
+        }
+    }
+
     /// A checkpoint whose meta page is written, and not made durable. The next one takes over what
     /// this one did: its changes are those of the next LSN.
     fn failed_install(&mut self, engine: &Arc<Btree>) {
@@ -117,6 +156,7 @@ fn cut(
         let (fs, broken, readers) = (MemFs::clone(fs), run.broken, Readers::default());
         let mut next = Run { fs, broken, chain, readers };
         next.checkpoint(&engine, 2);
+        reclaim(&engine, Reclaim::All, &next.readers)?;
         next.checkpoint(&engine, 2);
         let found = contents(&engine.view())?;
         if found != next.chain[next.chain.len() - 1] || !findings(&next.site()).is_empty() {
@@ -132,7 +172,7 @@ fn cut(
 /// A name, and what happens before the cut.
 type Shape = (&'static str, fn(&mut Run));
 
-const SHAPES: [Shape; 4] = [
+const SHAPES: [Shape; 9] = [
     ("checkpoints", |run| {
         let engine = run.open();
         (0..4).for_each(|_| run.checkpoint(&engine, 1));
@@ -171,6 +211,51 @@ const SHAPES: [Shape; 4] = [
         run.chain.push(next);
         checkpoint(&engine, &both, nth, &run.readers).unwrap();
         run.owe();
+    }),
+    ("a shorter file", |run| {
+        let engine = run.open();
+        run.fill(&engine);
+        run.compact(&engine);
+        run.checkpoint(&engine, 1);
+    }),
+    ("a shorter file and deaths", |run| {
+        let engine = run.open();
+        run.fill(&engine);
+        run.compact(&engine);
+        run.fs = run.fs.fork();
+        let engine = run.open();
+        run.checkpoint(&engine, 1);
+        run.compact(&engine);
+        run.fs = run.fs.fork();
+        run.open();
+    }),
+    ("jobs that are let go", |run| {
+        let engine = run.open();
+        run.fill(&engine);
+        run.abandon(&engine);
+        run.checkpoint(&engine, 1);
+        run.abandon(&engine);
+        reclaim(&engine, Reclaim::All, &run.readers).unwrap();
+    }),
+    ("a failed install, and a file that could be shorter", |run| {
+        let engine = run.open();
+        run.fill(&engine);
+        run.compact(&engine);
+        run.failed_install(&engine);
+        // The meta page that may be on the disk says that the file is longer.
+        reclaim(&engine, Reclaim::All, &run.readers).unwrap();
+        run.fs = run.fs.fork();
+        run.open();
+    }),
+    ("a shorter file whose install failed", |run| {
+        let engine = run.open();
+        run.fill(&engine);
+        let second =
+            Fault { nth: 2, ..Fault::next(Target::Only(Place::SyncData), ErrorKind::Other) };
+        run.fs.inject(second.on("tree/pages"));
+        reclaim(&engine, Reclaim::All, &run.readers).unwrap_err();
+        run.checkpoint(&engine, 1);
+        run.compact(&engine);
     }),
 ];
 

@@ -11,6 +11,12 @@ enum Op {
     LetGo,
     Reopen,
     Renew,
+    /// Some steps of a reclaiming job, which goes on later where it is not done.
+    Reclaim(usize),
+    Abandon,
+    Compact,
+    /// A checkpoint, with steps of a reclaiming job between its own.
+    Between(Changes),
 }
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
@@ -47,6 +53,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::LetGo),
         2 => Just(Op::Reopen),
         1 => Just(Op::Renew),
+        3 => (1_usize..30).prop_map(Op::Reclaim),
+        1 => Just(Op::Abandon),
+        2 => Just(Op::Compact),
+        2 => prop::collection::btree_map(key(), value(), 0..40).prop_map(Op::Between),
     ]
 }
 
@@ -82,12 +92,37 @@ fn check_walks(view: &Arc<dyn View>, model: &Contents, from: &[u8], to: &[u8]) {
     assert!(!walk.advance().unwrap());
 }
 
+/// A reclaiming job that may be under way.
+#[derive(Debug, Default)]
+struct Reclaiming(Option<Box<dyn Job>>);
+
+impl Reclaiming {
+    fn step(&mut self, engine: &Arc<Btree>, work: &Work<'_>) {
+        let offered = || Arc::clone(engine).reclaim(Reclaim::All);
+        let Some(mut job) = self.0.take().or_else(offered) else { return };
+        if job.step(work).unwrap() == Progress::Working {
+            self.0 = Some(job);
+        }
+    }
+
+    /// As a checkpoint is taken through, one step of each after the other.
+    fn beside(&mut self, engine: &Arc<Btree>, changes: &Changes, lsn: u64, readers: &Readers) {
+        let durable = || Lsn(lsn);
+        let work = Work { bytes: 1000, durable: &durable, pins: readers };
+        let mut job = Arc::clone(engine).checkpoint(frozen(changes, lsn));
+        while job.step(&work).unwrap() == Progress::Working {
+            self.step(engine, &work);
+        }
+    }
+}
+
 fn run(ops: Vec<Op>, page_size: u32) {
     let fs = MemFs::new();
     let (mut lsn, mut model) = (0, Contents::new());
     let mut engine = open(site(&fs, page_size, None)).unwrap();
     let mut kept: Vec<(Arc<dyn View>, Contents)> = Vec::new();
     let readers = Readers::default();
+    let mut reclaiming = Reclaiming::default();
     for op in ops {
         match op {
             Op::Checkpoint(changes) => {
@@ -103,8 +138,24 @@ fn run(ops: Vec<Op>, page_size: u32) {
             }
             Op::Keep => kept.push((engine.view(), model.clone())),
             Op::LetGo => drop(kept.pop()),
+            Op::Reclaim(steps) => {
+                let durable = || Lsn(lsn);
+                let work = Work { bytes: 1000, durable: &durable, pins: &readers };
+                (0..steps).for_each(|_| reclaiming.step(&engine, &work));
+            }
+            Op::Abandon => reclaiming = Reclaiming::default(),
+            Op::Compact => {
+                reclaiming = Reclaiming::default();
+                reclaim(&engine, Reclaim::All, &readers).unwrap();
+            }
+            Op::Between(changes) => {
+                lsn += 1;
+                apply(&mut model, &changes);
+                reclaiming.beside(&engine, &changes, lsn, &readers);
+            }
             Op::Reopen => {
                 kept.clear();
+                reclaiming = Reclaiming::default();
                 engine = open(site(&fs, page_size, None)).unwrap();
             }
             Op::Renew => engine.renew().unwrap(),
@@ -130,7 +181,7 @@ fn run(ops: Vec<Op>, page_size: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn a_tree_is_a_map(

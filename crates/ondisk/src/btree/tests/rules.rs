@@ -2,6 +2,7 @@
 
 use ondisk_sim::Budget;
 
+use super::shrinking::{Values, grown};
 use super::*;
 
 /// Some checkpoints that grow, change and shrink a tree; what it must hold after each.
@@ -99,6 +100,25 @@ fn view_lost(broken: Option<BtreeRule>, keeper: Keeper) -> bool {
     !kept
 }
 
+/// A view that is kept while its pages move, and while others come to where they were.
+fn moved_view_lost(broken: Option<BtreeRule>) -> bool {
+    let (fs, readers) = (MemFs::new(), Readers::default());
+    let engine = open(site(&fs, 1024, broken)).unwrap();
+    let (mut model, lsn) = grown(&engine, &readers, 400, Values::Mixed);
+    let (view, of_view) = (engine.view(), model.clone());
+    reclaim(&engine, Reclaim::All, &readers).unwrap();
+    grow(&engine, &readers, lsn + 1..lsn + 4, &mut model).unwrap();
+    !contents(&view).is_ok_and(|found| found == of_view)
+}
+
+fn moved_wrong(broken: Option<BtreeRule>) -> bool {
+    let (fs, readers) = (MemFs::new(), Readers::default());
+    let engine = open(site(&fs, 1024, broken)).unwrap();
+    let (model, _) = grown(&engine, &readers, 400, Values::Mixed);
+    let done = reclaim(&engine, Reclaim::All, &readers);
+    !(done.is_ok() && agrees(&engine, &model) && findings(&site(&fs, 1024, broken)).is_empty())
+}
+
 /// Bits that rot, anywhere in the pages in use.
 fn rot_served(broken: Option<BtreeRule>) -> bool {
     let (fs, readers, mut model) = (MemFs::new(), Readers::default(), Contents::new());
@@ -168,7 +188,8 @@ fn noticed(rule: BtreeRule, broken: Option<BtreeRule>) -> bool {
         | Rule::DoubtIgnored
         | Rule::BlobNotSynced
         | Rule::NameNotSynced
-        | Rule::RenewSkipped => {
+        | Rule::RenewSkipped
+        | Rule::CutBeforeMeta => {
             let run =
                 std::panic::catch_unwind(|| cuts::explore(broken, Budget::per_cut(30)).is_err());
             run.unwrap_or(true)
@@ -184,6 +205,9 @@ fn noticed(rule: BtreeRule, broken: Option<BtreeRule>) -> bool {
         Rule::SumsIgnored => rot_served(broken),
         Rule::ReferenceIgnored => stale_served(broken),
         Rule::LengthUnchecked => cut_short(broken),
+        Rule::MovedPlaceReused => moved_view_lost(broken),
+        Rule::MovedValueForgotten => moved_wrong(broken),
+        Rule::TurnIgnored => shrinking::overlapped(broken),
     }
 }
 
@@ -224,4 +248,5 @@ fn a_tree_that_breaks_no_rule_is_not_accused() {
     assert!(!plainly_wrong(None) && !log_passed(None));
     assert!(!view_lost(None, Keeper::Own) && !view_lost(None, Keeper::Other));
     assert!(!rot_served(None) && !stale_served(None) && !cut_short(None));
+    assert!(!moved_view_lost(None) && !moved_wrong(None));
 }

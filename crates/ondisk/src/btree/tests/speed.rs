@@ -69,3 +69,51 @@ fn a_million_keys() {
     }
     println!("{:?}", engine.stats());
 }
+
+/// Half of the keys are deleted, here and there; then the file is made as short as it gets.
+#[test]
+#[ignore = "a measurement"]
+fn half_of_four_million_keys() {
+    const MANY: u64 = 4_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mem = MemFs::new();
+    let site = Site {
+        fs: Arc::new(ondisk_fs::OsFs),
+        dir: dir.path().join("tree"),
+        caches: Arc::new(Caches::new(64 << 20)),
+        ..site(&mem, 4096, None)
+    };
+    let engine = open(site.clone()).unwrap();
+    let readers = Readers::default();
+    let key = |n: u64| n.to_be_bytes().repeat(2);
+    for round in 0..10 {
+        let keys = round * MANY / 10..(round + 1) * MANY / 10;
+        let changes = keys.map(|n| (key(n), Some(vec![7; 100]))).collect();
+        checkpoint(&engine, &changes, round + 1, &readers).unwrap();
+    }
+    for part in 0..4 {
+        let gone = (0..MANY).filter(|n| mix(*n) % 8 == part);
+        checkpoint(&engine, &gone.map(|n| (key(n), None)).collect(), 11 + part, &readers).unwrap();
+    }
+    let before = engine.stats();
+    let begin = now();
+    let durable = || Lsn(u64::MAX);
+    let work = Work { bytes: 1 << 20, durable: &durable, pins: &readers };
+    let (mut jobs, mut steps) = (0, 0);
+    while let Some(mut job) = Arc::clone(&engine).reclaim(Reclaim::All) {
+        jobs += 1;
+        while job.step(&work).unwrap() == Progress::Working {
+            steps += 1;
+        }
+    }
+    println!("{:?} of this thread, {jobs} jobs, {steps} steps", now() - begin);
+    let after = engine.stats();
+    println!("before {:?} {:?}", before.files, before.pages);
+    println!("after {:?} {:?}", after.files, after.pages);
+    println!(
+        "{} bytes were written, {} read",
+        after.reclaim_written,
+        after.read_bytes - before.read_bytes
+    );
+    assert_eq!(findings(&site), []);
+}
