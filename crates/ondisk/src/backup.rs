@@ -21,7 +21,8 @@ use ondisk_log::{Lsn, StoreId};
 
 use crate::backup::chain::ChainWalk;
 use crate::backup::list::{Backup, LIST, List};
-use crate::backup::part::{Identity, PartReader, PartRecord, PartWriter};
+use crate::backup::part::{Identity, PartReader, PartRecord, PartWriter, Sums};
+use crate::backup::sabotage::BackupRule;
 use crate::catalog::Listed;
 use crate::db::Db;
 use crate::engine::CommitPoint;
@@ -35,8 +36,10 @@ use crate::snapshot::At;
 pub(crate) mod chain;
 pub(crate) mod dump;
 pub(crate) mod list;
+pub(crate) mod making;
 pub(crate) mod part;
 pub(crate) mod restore;
+pub(crate) mod sabotage;
 
 /// A part is ended when it holds so much.
 const PART_BYTES: u64 = 16 << 20;
@@ -146,14 +149,20 @@ impl Db {
         dir: impl AsRef<Path>,
         told: &mut dyn FnMut(BackupProgress<'_>),
     ) -> Result<BackupReport, Error> {
-        self.sync()?; // so that a snapshot of what is durable has all that is acknowledged
-        let snapshot = self.snapshot_at(At::Durable)?;
+        let broken = BackupRule::of(self.store().settings.sabotage);
+        if !matches!(broken, Some(BackupRule::AheadOfLog | BackupRule::AcknowledgedLeftOut)) {
+            self.sync()?; // so that a snapshot of what is durable has all that is acknowledged
+        }
+        let ahead = broken == Some(BackupRule::AheadOfLog);
+        let at = if ahead { At::Acknowledged } else { At::Durable };
+        let snapshot = self.snapshot_at(at)?;
         let spaces = snapshot.spaces().iter();
         let store = snapshot.store();
         let source = Source {
             store: store.log.store_id(),
             lsn: snapshot.lsn(),
             spaces: spaces.map(|(space, now)| (&**space, Arc::clone(now))).collect(),
+            broken,
         };
         let (fs, _) = store.keyspaces.place();
         take(fs, dir.as_ref(), &source, told)
@@ -174,7 +183,8 @@ impl Reader {
         let spaces = self.spaces().iter().map(|space| (&**space, space.generations()));
         let recovered = self.recovery();
         let (store, lsn) = (recovered.store, recovered.end);
-        take(self.fs(), dir.as_ref(), &Source { store, lsn, spaces: spaces.collect() }, told)
+        let source = Source { store, lsn, spaces: spaces.collect(), broken: None };
+        take(self.fs(), dir.as_ref(), &source, told)
     }
 }
 
@@ -213,9 +223,25 @@ struct Source<'a> {
     store: StoreId,
     lsn: Lsn,
     spaces: Vec<(&'a Space, Arc<Generations>)>,
+    /// The rule that is broken on purpose, if one is.
+    broken: Option<BackupRule>,
 }
 
 impl Source<'_> {
+    fn breaks(&self, rule: BackupRule) -> bool {
+        self.broken == Some(rule)
+    }
+
+    /// The commit through which entries are read: the one that the backup is of.
+    fn through(&self) -> Lsn {
+        if self.breaks(BackupRule::BeyondSnapshot) { Lsn(u64::MAX) } else { self.lsn }
+    }
+
+    /// Whether the sums of the backups before are compared.
+    fn sums(&self) -> Sums {
+        if self.breaks(BackupRule::ChainUnverified) { Sums::Ignored } else { Sums::Checked }
+    }
+
     fn listed(&self) -> Vec<Listed> {
         let listed = self.spaces.iter().map(|(space, _)| Listed {
             id: space.id,
@@ -240,6 +266,9 @@ fn take(
     let list = List::read(fs, dir)?;
     let mut list = match list {
         Some(list) if list.store == source.store => list,
+        Some(list) if source.breaks(BackupRule::OtherStoreAccepted) => {
+            List { store: source.store, ..list }
+        }
         Some(_) => return Err(not_a_backup(dir, OTHER_STORE)),
         None if holds_others(fs, dir)? => return Err(not_a_backup(dir, OTHERS)),
         None => List::new(source.store),
@@ -252,6 +281,7 @@ fn take(
     let mut taking = Taking {
         fs,
         dir,
+        broken: source.broken,
         identity: Identity {
             store: source.store,
             lsn: source.lsn,
@@ -267,17 +297,25 @@ fn take(
         told,
     };
     for (space, generations) in &source.spaces {
-        let mut range = crate::snapshot::range(generations, .., source.lsn);
-        let mut before = ChainWalk::new(fs, dir, &list, space.id)?;
+        let mut range = crate::snapshot::range(generations, .., source.through());
+        let mut before = ChainWalk::new(fs, dir, &list, space.id, source.sums())?;
         taking.keyspace(space, &mut range, &mut before)?;
     }
     let Taking { parts, keys, largest, .. } = taking;
     let backup = Backup { number, lsn: source.lsn, largest, keyspaces: source.listed(), parts };
-    fs.sync_dir(dir).map_err(Error::io(dir, "sync the directory of backups"))?;
-    read_back(fs, dir, source.store, &backup)?;
+    if !source.breaks(BackupRule::NamesNotSynced) {
+        fs.sync_dir(dir).map_err(Error::io(dir, "sync the directory of backups"))?;
+    }
+    if !source.breaks(BackupRule::NotReadBack) {
+        read_back(fs, dir, source.store, &backup)?;
+    }
     let report = report(&backup, since, keys);
     list.backups.push(backup);
-    list.install(fs, dir)?;
+    if source.breaks(BackupRule::ListInPlace) {
+        list.overwrite(fs, dir)?;
+    } else {
+        list.install(fs, dir)?;
+    }
     drop(held);
     Ok(report)
 }
@@ -326,6 +364,7 @@ fn read_back(
 struct Taking<'a> {
     fs: &'a dyn FileSystem,
     dir: &'a Path,
+    broken: Option<BackupRule>,
     /// Of the part that is being written, or was last.
     identity: Identity,
     part: Option<PartWriter>,
@@ -356,7 +395,9 @@ impl Taking<'_> {
                 (false, _) => std::cmp::Ordering::Greater,
             };
             if order.is_gt() {
-                self.push(before.key(), None)?;
+                if self.broken != Some(BackupRule::GoneLeftIn) {
+                    self.push(before.key(), None)?;
+                }
             } else {
                 key.clear();
                 key.extend_from_slice(now.key());
@@ -394,7 +435,9 @@ impl Taking<'_> {
 
     fn end_part(&mut self) -> Result<(), Error> {
         if let Some(part) = self.part.take() {
-            self.parts.push(part.finish()?);
+            let unsynced = self.broken == Some(BackupRule::PartNotSynced);
+            let record = if unsynced { part.finish_unsynced()? } else { part.finish()? };
+            self.parts.push(record);
         }
         Ok(())
     }

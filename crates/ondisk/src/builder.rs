@@ -216,6 +216,11 @@ impl Builder {
         self
     }
 
+    /// The rule that is broken on purpose, if one is.
+    pub(crate) fn broken(&self) -> Option<Sabotage> {
+        self.sabotage
+    }
+
     pub(crate) fn fs(&self) -> Arc<dyn FileSystem> {
         Arc::clone(&self.fs)
     }

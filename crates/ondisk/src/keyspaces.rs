@@ -148,8 +148,13 @@ impl Keyspaces {
         for (space, reader) in doomed {
             // Ours is one; a handle, a snapshot or a job of the engine has others.
             let read = Arc::strong_count(&space) > 1 || space.is_read();
-            let read = read || oldest.is_some_and(|oldest| oldest <= reader);
-            if read || remove_tree(&*self.site.fs, &keyspace_dir(&self.path, space.id)).is_err() {
+            let read = read && !self.site.breaks(Sabotage::DroppedUnderHandle);
+            let pinned = oldest.is_some_and(|oldest| oldest <= reader);
+            let pinned = pinned && !self.site.breaks(Sabotage::DroppedUnderReader);
+            if read
+                || pinned
+                || remove_tree(&*self.site.fs, &keyspace_dir(&self.path, space.id)).is_err()
+            {
                 listed.doomed.push((space, reader));
             }
         }

@@ -27,7 +27,7 @@ use crate::place::{
     Standing, keyspaces_dir, lock_path, log_dir, not_a_store, refuse_restoring, survey,
 };
 use crate::reserve::Reserve;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{BackupRule, Sabotage};
 use crate::store::{Parts, Settings, Store};
 use crate::values::ValueFiles;
 use crate::young::Loading;
@@ -72,7 +72,7 @@ impl Opening<'_> {
     /// Opens for writing.
     pub(crate) fn open(self) -> Result<(Arc<Store>, Recovered), Error> {
         let (fs, path) = (&*self.fs, self.path);
-        if self.purpose == Purpose::Use {
+        if self.purpose == Purpose::Use && !self.breaks(BackupRule::MarkIgnored.into()) {
             refuse_restoring(fs, path)?;
         }
         match (survey(fs, path)?, self.create) {

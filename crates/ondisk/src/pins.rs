@@ -119,3 +119,6 @@ fn numbers(fs: &dyn FileSystem, dir: &Path) -> Vec<u64> {
 fn pin_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number}.pin"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -376,3 +376,6 @@ fn order(direction: Direction, a: &[u8], b: &[u8]) -> Ordering {
 fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
     bound.as_ref().map(Vec::as_slice)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,12 @@
 //! Invariant: a store that was not told to break a rule keeps all of them; none of these is looked
 //! at on the path of a commit or a read.
 
+pub use crate::backup::sabotage::BackupRule;
 pub use crate::bitcask::sabotage::BitcaskRule;
 pub use crate::btree::sabotage::BtreeRule;
 pub use crate::lsm::sabotage::LsmRule;
 pub use crate::transaction::sabotage::TransactionRule;
+pub use crate::values::sabotage::ValueRule;
 
 /// A rule of the store that is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,8 +37,16 @@ pub enum Sabotage {
     CatalogInPlace,
     /// The files of a keyspace that is dropped go before the catalog without it is installed.
     DroppedBeforeCatalog,
+    /// The files of a keyspace that is dropped go though somebody reads it.
+    DroppedUnderHandle,
+    /// They go though a reader in another process may need them.
+    DroppedUnderReader,
     /// The number of a keyspace that was dropped is given to the next one.
     KeyspaceIdReused,
+    /// A rule of large values.
+    Value(ValueRule),
+    /// A rule of backup and restore.
+    Backup(BackupRule),
     /// A rule of the engine bitcask.
     Bitcask(BitcaskRule),
     /// A rule of the engine lsm.
@@ -59,7 +69,7 @@ impl Sabotage {
     }
 
     /// Every rule of the store itself, for a suite's table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ManifestBeforeLog,
         Self::TruncatedBeforeManifest,
         Self::FrozenForgotten,
@@ -71,6 +81,8 @@ impl Sabotage {
         Self::ReleasedUnsynced,
         Self::CatalogInPlace,
         Self::DroppedBeforeCatalog,
+        Self::DroppedUnderHandle,
+        Self::DroppedUnderReader,
         Self::KeyspaceIdReused,
     ];
 }

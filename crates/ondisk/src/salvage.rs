@@ -18,7 +18,7 @@ use bytes::Bytes;
 use ondisk_fs::{FileSystem, Kind};
 use ondisk_log::{Lsn, StoreId, SyncMode};
 
-use crate::backup::restore::{check_vacant, install, prepare, restoring_path};
+use crate::backup::making::Making;
 use crate::cache::Caches;
 use crate::catalog::{CATALOG, Listed};
 use crate::db::Db;
@@ -116,11 +116,9 @@ pub fn salvage(
         Some(catalog) => catalog.keyspaces,
         None => guessed(&*fs, path, &tail)?,
     };
-    check_vacant(&*fs, out)?;
-    let temp = restoring_path(out);
-    prepare(&*fs, &temp)?;
+    let making = Making::begin(&*fs, out, None)?;
     let builder = Db::builder().file_system(Arc::clone(&fs)).sync(SyncMode::None);
-    let db = builder.fitting(tail.largest).restoring().open(&temp)?;
+    let db = builder.fitting(tail.largest).restoring().open(making.temp())?;
     let site = common_site(&fs, store, Arc::new(Caches::new(CACHE)));
     let copied = keyspaces.iter().try_for_each(|listed| {
         let site = site_of(&site, path, listed.id, listed.options);
@@ -131,7 +129,7 @@ pub fn salvage(
     let copied = copied.and_then(|()| db.checkpoint());
     db.close()?;
     copied?;
-    install(&*fs, &temp, out)?;
+    making.finish()?;
     Ok(report)
 }
 

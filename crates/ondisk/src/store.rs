@@ -31,6 +31,7 @@ use crate::reserve::Reserve;
 use crate::sabotage::Sabotage;
 use crate::snapshot::{Holder, Pin, Snapshots};
 use crate::values::Horizon;
+use crate::values::sabotage::ValueRule;
 
 mod commit;
 mod room;
@@ -188,7 +189,8 @@ impl Store {
         bounds: impl RangeBounds<&'k [u8]>,
     ) -> Range {
         // Before the look at what there is: then nothing that the walk may come to goes.
-        let pin = space.values.are_there().then(|| Pin::new(self, Holder::Reader, self.visible()));
+        let kept = space.values.are_there() && !self.breaks(ValueRule::WalkNotKept.into());
+        let pin = kept.then(|| Pin::new(self, Holder::Reader, self.visible()));
         let visible = self.visible();
         crate::snapshot::range(&space.generations(), bounds, visible).pinned(pin)
     }

@@ -1,4 +1,5 @@
-//! Backups and restores: of one commit while writers write, of what differs, and through power cuts.
+//! Backups and restores: of one commit while writers write, and of what differs. Through power cuts:
+//! `testkit::backups`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
@@ -10,8 +11,7 @@ use ondisk::{
     verify_backup,
 };
 use ondisk_fs::FileSystem;
-use ondisk_sim::model::{EXT4, POSIX};
-use ondisk_sim::{Budget, Crash, CrashFs, MemFs, Tally, Where};
+use ondisk_sim::MemFs;
 
 /// Keyspace, key → value.
 type Contents = BTreeMap<(String, Vec<u8>), Vec<u8>>;
@@ -210,123 +210,6 @@ fn every_flipped_bit_is_a_typed_error_that_names_the_file() {
             }
         }
     }
-}
-
-/// What of a chain a cut may leave: the backups before it whole, and the new one whole or not there.
-#[test]
-fn a_backup_that_is_cut_leaves_those_before_it() {
-    let fs = MemFs::new();
-    let share = fs.share();
-    let db = builder(&share).open("db").unwrap();
-    engines(&db);
-    let mut states = Vec::new();
-    for round in 0..3u32 {
-        for (n, keyspace) in db.keyspaces().unwrap().iter().enumerate() {
-            keyspace.put(format!("{round}"), format!("{n}")).unwrap();
-            keyspace.put("same", format!("{round} {n}")).unwrap();
-        }
-        states.push(contents(&db));
-        db.backup("backups").unwrap();
-        fs.ack(states.len().to_string());
-    }
-    let tally = Tally::new();
-    for model in [EXT4, POSIX] {
-        let crash = Crash::new(&model, fs.history());
-        let mut verify = |fs: &CrashFs| {
-            let owed: usize = fs.owed_text().last().map_or(0, |text| text.parse().unwrap());
-            let share = fs.share();
-            let found = match verify_backup(Arc::clone(&share), "backups") {
-                Ok(found) => found.len(),
-                Err(Error::NotABackup { .. }) if owed == 0 => return Ok(()),
-                Err(Error::Io { source, .. })
-                    if owed == 0 && source.kind() == std::io::ErrorKind::NotFound =>
-                {
-                    return Ok(());
-                }
-                Err(error) => return Err(error.to_string().into()),
-            };
-            if found < owed {
-                return Err(format!("{owed} backups are owed, {found} are there").into());
-            }
-            if restored(&share, "copy", Which::Newest) != states[found - 1] {
-                return Err("the newest backup holds something else".into());
-            }
-            // And the next one goes on from there.
-            let db = builder(&share).open("db").map_err(|error| error.to_string())?;
-            let now = contents(&db);
-            db.backup("backups").map_err(|error| error.to_string())?;
-            db.close().map_err(|error| error.to_string())?;
-            if restored(&share, "second", Which::Newest) != now {
-                return Err("the next backup holds something else".into());
-            }
-            Ok(())
-        };
-        let report = crash.explore(Where::Everywhere, Budget::per_cut(40), &tally, &mut verify);
-        report.into_result().unwrap_or_else(|failure| panic!("{failure}"));
-    }
-    println!("{} distinct states of cut backups", tally.states());
-    assert!(tally.states() > 50, "{}", tally.states());
-}
-
-#[test]
-fn a_restore_that_is_cut_leaves_nothing_or_a_whole_store() {
-    let first = MemFs::new();
-    let share = first.share();
-    let db = builder(&share).open("db").unwrap();
-    engines(&db);
-    for (n, keyspace) in db.keyspaces().unwrap().iter().enumerate() {
-        for key in 0..5 {
-            keyspace.put(format!("{key}"), vec![u8::try_from(n).unwrap_or(7); 500]).unwrap();
-        }
-    }
-    db.backup("backups").unwrap();
-    let whole = contents(&db);
-    db.close().unwrap();
-    drop(db);
-    let fs = first.settled();
-    let share = fs.share();
-    builder(&share).restore("backups", "new", Which::Newest, &mut |_| {}).unwrap();
-    fs.ack("restored");
-    let tally = Tally::new();
-    for model in [EXT4, POSIX] {
-        let crash = Crash::new(&model, fs.history());
-        let mut verify = |fs: &CrashFs| {
-            let (owed, share) = (fs.owed_text().next().is_some(), fs.share());
-            // Half a store is none, whichever name is tried.
-            if builder(&share)
-                .open_reader("new.restoring")
-                .is_ok_and(|reader| reader.range(..).unwrap().count() != 5)
-            {
-                return Err("half a store was opened".into());
-            }
-            let there = fs.look("new").is_some();
-            if owed && !there {
-                return Err("the restored store is gone".into());
-            }
-            if !there {
-                let again = builder(&share).restore("backups", "new", Which::Newest, &mut |_| {});
-                match again {
-                    // All was done but the last step, and what stands there is whole.
-                    Err(Error::InTheWay { path, .. }) if path.ends_with("new.restoring") => {
-                        let db = builder(&share).open("new.restoring").unwrap();
-                        return if contents(&db) == whole {
-                            Ok(())
-                        } else {
-                            Err("no whole store".into())
-                        };
-                    }
-                    Err(error) => return Err(error.to_string().into()),
-                    Ok(_) => {}
-                }
-            }
-            let db = builder(&share).open("new").map_err(|error| error.to_string())?;
-            if contents(&db) == whole { Ok(()) } else { Err("another store".into()) }
-        };
-        let report = crash.explore(Where::Everywhere, Budget::per_cut(60), &tally, &mut verify);
-        report.into_result().unwrap_or_else(|failure| panic!("{failure}"));
-    }
-    println!("{} distinct states of cut restores", tally.states());
-    assert!(tally.states() > 40, "{}", tally.states());
 }
 
 #[test]

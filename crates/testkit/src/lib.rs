@@ -2,6 +2,7 @@
 //!
 //! Knows all rooms, and is known by none but tests and its own binaries.
 
+pub mod backups;
 pub mod history;
 pub mod log_life;
 pub mod machine_cut;

@@ -11,7 +11,7 @@ use std::vec;
 use ondisk_fs::FileSystem;
 
 use crate::backup::list::List;
-use crate::backup::part::{Identity, PartReader, PartRecord};
+use crate::backup::part::{Identity, PartReader, PartRecord, Sums};
 use crate::error::Error;
 
 /// The keys of a keyspace with their values, in order, as of a list's last backup. It stands before
@@ -31,6 +31,7 @@ struct Source<'a> {
     fs: &'a dyn FileSystem,
     dir: &'a Path,
     parts: vec::IntoIter<(Identity, PartRecord)>,
+    sums: Sums,
     /// Stands at an entry; `None` behind the last.
     reader: Option<PartReader>,
 }
@@ -41,10 +42,11 @@ impl<'a> ChainWalk<'a> {
         dir: &'a Path,
         list: &List,
         keyspace: u32,
+        sums: Sums,
     ) -> Result<Self, Error> {
         let mut sources = Vec::new();
         for parts in list.parts_of(keyspace) {
-            let mut source = Source { fs, dir, parts: parts.into_iter(), reader: None };
+            let mut source = Source { fs, dir, parts: parts.into_iter(), sums, reader: None };
             source.advance()?;
             sources.push(source);
         }
@@ -99,7 +101,8 @@ impl Source<'_> {
                 self.reader = None;
                 return Ok(());
             };
-            self.reader = Some(PartReader::open(self.fs, self.dir, identity, record)?);
+            let reader = PartReader::open(self.fs, self.dir, identity, record)?;
+            self.reader = Some(reader.comparing(self.sums));
         }
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Knows nothing of what parts hold. The bytes are specified in `docs/format/backup.md`.
 
+use std::io;
 use std::path::Path;
 
 use ondisk_fs::{Access, FileSystem, replace_atomic};
@@ -178,7 +179,7 @@ impl List {
     pub(crate) fn read(fs: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, Error> {
         let path = dir.join(LIST);
         let file = match fs.open(&path, Access::Read) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(Error::io(&path, "open the list of backups"))?,
         };
         let len = file.size().map_err(Error::io(&path, "ask for the length of the list"))?;
@@ -199,6 +200,22 @@ impl List {
         }
         let replaced = replace_atomic(fs, &path, &bytes);
         replaced.map_err(Error::io(&path, "put the list of backups in place")).map(drop)
+    }
+
+    /// Writes the list over the one that is there: the canary's way.
+    pub(crate) fn overwrite(&self, fs: &dyn FileSystem, dir: &Path) -> Result<(), Error> {
+        let (path, bytes) = (dir.join(LIST), self.encode());
+        let over = || -> io::Result<()> {
+            let file = match fs.open(&path, Access::ReadWrite) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fs.create_new(&path)?,
+                other => other?,
+            };
+            file.set_len(bytes.len() as u64)?;
+            file.write_all_at(&bytes, 0)?;
+            file.sync_all()?;
+            fs.sync_dir(dir).map(drop)
+        };
+        over().map_err(Error::io(&path, "write the list of backups"))
     }
 
     /// The parts of a keyspace, of each backup that has some, the newest first.

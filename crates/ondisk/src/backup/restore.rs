@@ -1,27 +1,24 @@
 //! A restore: a new store from a directory of backups.
 //!
-//! ```text
-//! NEWDB.restoring, with a marker in it ─► a store, closed ─► marker gone ─► renamed to NEWDB
-//! ```
-//!
-//! Invariant: under the new store's name stands nothing, or a whole store. What a cut leaves beside
-//! it says by its marker that it is half a store: no open takes it for one, and the next restore
-//! removes it.
+//! Invariant: a store that is restored is durable, closed and whole before it gets its name, and
+//! gets none where a part of the backup is not the one that the list names.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ondisk_fs::{FileSystem, Kind, create_dir_durable, create_durable, sync_parent};
+use ondisk_fs::FileSystem;
 use ondisk_log::{Lsn, SyncMode};
 
 use crate::backup::chain::ChainWalk;
 use crate::backup::list::List;
+use crate::backup::making::Making;
+use crate::backup::part::Sums;
+use crate::backup::sabotage::BackupRule;
 use crate::backup::{BackupProgress, NO_LIST, NO_SUCH, TELL_EVERY, not_a_backup};
 use crate::batch::Batch;
 use crate::builder::Builder;
 use crate::db::Db;
 use crate::error::Error;
 use crate::keyspace::DEFAULT_KEYSPACE;
-use crate::place::{RESTORING, remove_all};
 
 /// Bytes of keys and values that are committed at once.
 const BATCH_BYTES: usize = 256 << 10;
@@ -85,79 +82,31 @@ impl Builder {
             list.backups.retain(|backup| backup.number <= number);
             list.backups.last().filter(|it| it.number == number).ok_or_else(no_such(dir))?;
         }
-        check_vacant(&*fs, path)?;
-        let temp = restoring_path(path);
-        prepare(&*fs, &temp)?;
+        let making = Making::begin(&*fs, path, BackupRule::of(self.broken()))?;
+        let unverified = making.breaks(BackupRule::RestoredUnverified);
+        let sums = if unverified { Sums::Ignored } else { Sums::Checked };
         let largest = list.backups.iter().map(|backup| backup.largest).max().unwrap_or_default();
-        let db = self.sync(SyncMode::None).fitting(largest).restoring().open(&temp)?;
-        let report = fill(&*fs, dir, &list, &db, told).and_then(|report| {
-            db.checkpoint()?;
-            Ok(report)
-        });
-        db.close()?;
-        let report = report?;
-        install(&*fs, &temp, path)?;
-        Ok(report)
+        let db = self.sync(SyncMode::None).fitting(largest).restoring().open(making.temp())?;
+        let filled = fill(&*fs, dir, &list, &db, sums, told);
+        if making.breaks(BackupRule::MarkRemovedEarly) {
+            making.unmark()?;
+        }
+        if making.breaks(BackupRule::NamedBeforeDurable) {
+            std::mem::forget(db); // as a process that died leaves it
+        } else {
+            let made = if filled.is_ok() { db.checkpoint() } else { Ok(()) };
+            db.close()?;
+            made?;
+        }
+        if filled.is_ok() || making.breaks(BackupRule::FailedAndNamed) {
+            making.finish()?;
+        }
+        filled
     }
 }
 
 fn no_such(dir: &Path) -> impl FnOnce() -> Error + '_ {
     || not_a_backup(dir, NO_SUCH)
-}
-
-/// Where a store is made before it gets its name.
-pub(crate) fn restoring_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".restoring");
-    path.with_file_name(name)
-}
-
-fn in_the_way(path: &Path, why: &'static str) -> Error {
-    Error::InTheWay { path: path.to_owned(), why }
-}
-
-/// Checks that nothing stands at a path, or an empty directory.
-pub(crate) fn check_vacant(fs: &dyn FileSystem, path: &Path) -> Result<(), Error> {
-    let why = "a store is restored where nothing stands; give a new path";
-    match fs.kind(path).map_err(Error::io(path, "look at the new store's place"))? {
-        None => Ok(()),
-        Some(Kind::Dir) if is_empty(fs, path)? => Ok(()),
-        Some(_) => Err(in_the_way(path, why)),
-    }
-}
-
-fn is_empty(fs: &dyn FileSystem, dir: &Path) -> Result<bool, Error> {
-    Ok(fs.list(dir).map_err(Error::io(dir, "list the directory"))?.is_empty())
-}
-
-/// Makes the directory in which the store is made, and its marker, durably. What a restore left
-/// there that was cut goes.
-pub(crate) fn prepare(fs: &dyn FileSystem, temp: &Path) -> Result<(), Error> {
-    let marker = temp.join(RESTORING);
-    let found = fs.kind(&marker).map_err(Error::io(&marker, "look for a cut restore"))?;
-    if found.is_some() {
-        remove_cut(fs, temp).map_err(Error::io(temp, "remove what a cut restore left"))?;
-    }
-    create_dir_durable(fs, temp).map_err(Error::io(temp, "make the directory"))?;
-    if !is_empty(fs, temp)? {
-        let why = "a restore makes its store there, and did not make what stands there now; move \
-                   it away";
-        return Err(in_the_way(temp, why));
-    }
-    let made = create_durable(fs, &marker, b"A store is being restored here: it is not whole.\n");
-    made.map_err(Error::io(&marker, "mark the directory")).map(drop)
-}
-
-/// Removes what a cut restore left: its marker last, when the rest is gone for good.
-fn remove_cut(fs: &dyn FileSystem, temp: &Path) -> std::io::Result<()> {
-    for entry in fs.list(temp)? {
-        if entry.name != *RESTORING {
-            remove_all(fs, &temp.join(&entry.name), entry.kind)?;
-        }
-    }
-    fs.sync_dir(temp)?;
-    fs.remove(&temp.join(RESTORING))?;
-    fs.sync_dir(temp).map(drop)
 }
 
 /// Fills a new store, in mode none: it is made durable at the end, as a whole.
@@ -166,6 +115,7 @@ fn fill(
     dir: &Path,
     list: &List,
     db: &Db,
+    sums: Sums,
     told: &mut dyn FnMut(BackupProgress<'_>),
 ) -> Result<RestoreReport, Error> {
     let backup = list.backups.last().ok_or_else(no_such(dir))?;
@@ -177,7 +127,7 @@ fn fill(
         } else {
             db.keyspace(&listed.name, listed.options)?
         };
-        let mut walk = ChainWalk::new(fs, dir, list, listed.id)?;
+        let mut walk = ChainWalk::new(fs, dir, list, listed.id, sums)?;
         let mut batch = Batch::new();
         while walk.advance()? {
             let len = walk.key().len() + walk.value().len();
@@ -197,17 +147,4 @@ fn fill(
         }
     }
     Ok(report)
-}
-
-/// Gives a store that is whole and closed its name, durably.
-pub(crate) fn install(fs: &dyn FileSystem, temp: &Path, path: &Path) -> Result<(), Error> {
-    let marker = temp.join(RESTORING);
-    fs.remove(&marker).map_err(Error::io(&marker, "remove the mark"))?;
-    // Before the rename: under its new name it must not say that it is half a store.
-    fs.sync_dir(temp).map_err(Error::io(temp, "sync the directory"))?;
-    if fs.kind(path).map_err(Error::io(path, "look at the new store's place"))?.is_some() {
-        fs.remove_dir(path).map_err(Error::io(path, "remove the empty directory"))?;
-    }
-    fs.rename(temp, path).map_err(Error::io(path, "give the new store its name"))?;
-    sync_parent(fs, path).map_err(Error::io(path, "sync the new store's name")).map(drop)
 }

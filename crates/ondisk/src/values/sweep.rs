@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use ondisk_log::{Lsn, Step};
 
+use super::sabotage::ValueRule;
 use super::{Horizon, Reference, ValueFiles};
 use crate::error::Error;
 
@@ -61,7 +62,8 @@ impl ValueFiles {
         ahead.retain(|number| {
             let state = self.state();
             let known = state.sweep.doomed.iter().any(|(it, _)| it == number);
-            !known && !state.in_flight.contains(number)
+            let in_flight = state.in_flight.contains(number);
+            !known && (!in_flight || self.breaks(ValueRule::InFlightSwept))
         });
         for number in ahead {
             let path = self.path(number);
@@ -79,7 +81,11 @@ impl ValueFiles {
 
     fn remove(&self, horizon: Horizon<'_>) -> bool {
         let free = |lsn: Lsn| {
-            horizon.durable >= lsn && horizon.snapshot.is_none_or(|it| it >= lsn) && !horizon.pinned
+            let durable = horizon.durable >= lsn || self.breaks(ValueRule::SweptBeforeDurable);
+            let seen = horizon.snapshot.is_some_and(|it| it < lsn);
+            let seen = seen && !self.breaks(ValueRule::SweptUnderSnapshot);
+            let pinned = horizon.pinned && !self.breaks(ValueRule::PinsIgnored);
+            durable && !seen && !pinned
         };
         let mut state = self.state();
         let mut gone = Vec::new();

@@ -1,6 +1,7 @@
 use ondisk_sim::MemFs;
 
 use super::REFERENCE_MAGIC;
+use super::sabotage::ValueRule;
 use crate::{Background, Batch, Builder, Db, EngineKind, Error, KeyspaceOptions, LargeValue};
 
 fn builder(fs: &MemFs) -> Builder {
@@ -110,4 +111,42 @@ fn a_file_that_no_commit_names_goes() {
     assert_eq!(files(&db), 1);
     let kept = db.existing_keyspace("large").unwrap().get("kept").unwrap();
     assert_eq!(kept.as_deref(), Some(&[1; 2000][..]));
+}
+
+/// A file whose commit has no place in the log yet stays, whatever a sweep finds.
+fn in_flight_stays(broken: Option<ValueRule>) -> bool {
+    let fs = MemFs::new();
+    let db = builder(&fs).sabotage(broken.map(ValueRule::into)).open("db").unwrap();
+    let keyspace = db.keyspace("large", options(EngineKind::Lsm)).unwrap();
+    let written = keyspace.space().values.write(b"key", &[2; 3000]).unwrap();
+    db.compact().unwrap();
+    let stays = fs.look("db/keyspaces/1/values/0000000001.value").is_some();
+    drop(written);
+    db.compact().unwrap();
+    assert!(fs.look("db/keyspaces/1/values/0000000001.value").is_none(), "it is nobody's now");
+    stays
+}
+
+#[test]
+fn a_file_in_flight_stays() {
+    assert!(in_flight_stays(None));
+    assert!(!in_flight_stays(Some(ValueRule::InFlightSwept)));
+}
+
+/// A transaction reads the large values of its moment.
+#[test]
+fn a_transaction_keeps_what_it_may_come_to() {
+    let fs = MemFs::new();
+    let db = builder(&fs).open("db").unwrap();
+    let keyspace = db.keyspace("large", options(EngineKind::Bitcask)).unwrap();
+    keyspace.put("key", [1; 2000]).unwrap();
+    let transaction = db.transaction();
+    assert_eq!(transaction.get_in(&keyspace, "absent").unwrap().as_deref(), None);
+    keyspace.put("key", [2; 2000]).unwrap();
+    db.compact().unwrap();
+    let found = transaction.get_in(&keyspace, "key").unwrap();
+    assert!(found.as_deref() == Some(&[1; 2000][..]), "it sees what is newer");
+    drop(transaction);
+    db.compact().unwrap();
+    assert_eq!(files(&db), 1);
 }

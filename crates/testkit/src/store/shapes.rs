@@ -3,11 +3,11 @@
 //! Invariant: a shape is about keyspaces of one engine; where others stand beside, they are there
 //! for what holds across engines.
 
-use ondisk::{EngineKind, KeyspaceOptions, SyncMode};
+use ondisk::{EngineKind, KeyspaceOptions, LargeValue, SyncMode};
 use ondisk_sim::Place;
 
 use super::random::Random;
-use super::story::{Budgets, Event, Fill, KEYS, Op, Story, TIGHT, plain};
+use super::story::{Budgets, Event, Fill, KEYS, Op, Story, TIGHT, Walk, plain};
 
 /// The keyspace that a shape is about.
 const MAIN: usize = 1;
@@ -93,6 +93,10 @@ pub fn shapes(engine: EngineKind, variant: u64) -> Vec<Story> {
         compactions(about),
         compactions_under_a_snapshot(about),
         long_values(about),
+        value_files(about),
+        value_files_superseded(about),
+        value_files_read(about),
+        value_files_dropped(about),
         dropped_and_made_again(about),
         several_engines(about),
         idle_and_busy(about),
@@ -177,6 +181,77 @@ fn long_values(about: About) -> Story {
         it.commit(&[MAIN], len, SYNC).commit(&[MAIN], 100, SYNC).then(Event::Checkpoint);
     }
     it.then(Event::Compact).commits(1, SYNC).story("long values")
+}
+
+/// Values in files of their own, from the first one on.
+fn value_files(about: About) -> Story {
+    let mut it = Script::new(about);
+    let large = KeyspaceOptions { large_value: LargeValue(200), ..plain(about.0) };
+    it.then(Event::Make(BESIDE, large));
+    for len in [300, 2500, 10, 900] {
+        it.commit(&[BESIDE], len, SYNC).commit(&[BESIDE, MAIN], len, NONE);
+    }
+    it.then(Event::Checkpoint).commit(&[BESIDE], 700, SYNC).then(Event::Kill);
+    it.commit(&[BESIDE], 400, SYNC).then(Event::Steps(9)).commit(&[BESIDE], 800, SYNC);
+    it.story("value files")
+}
+
+/// Value files that commits supersede which are not durable.
+fn value_files_superseded(about: About) -> Story {
+    let mut it = Script::new(about);
+    let large = KeyspaceOptions { large_value: LargeValue(200), ..plain(about.0) };
+    it.then(Event::Make(BESIDE, large));
+    it.commit(&[BESIDE], 600, SYNC).commit(&[BESIDE], 900, SYNC).then(Event::Checkpoint);
+    for _ in 0..5 {
+        it.commit(&[BESIDE], 700, NONE);
+    }
+    // A look, and the removal of what it found.
+    it.then(Event::Steps(9)).commit(&[MAIN], 60, SYNC).story("value files superseded")
+}
+
+/// Value files that are superseded, and that somebody still reads. Cut at its end alone: it is
+/// about who reads.
+fn value_files_read(about: About) -> Story {
+    let mut it = Script::new(about);
+    let large = KeyspaceOptions { large_value: LargeValue(200), ..plain(about.0) };
+    it.then(Event::Make(BESIDE, large));
+    // By the very next commit.
+    let put = |number| Op { slot: BESIDE, key: 20, value: Some(Fill { number, len: 400 }) };
+    let put = |number| Event::Commit(vec![put(number)], Some(SYNC));
+    it.then(put(900)).then(Event::Snapshot).then(put(901)).then(Event::Compact).then(Event::LetGo);
+    let walk = Event::KeepWalk(BESIDE, Walk::Forward);
+    for kept in [Event::Reader, Event::Snapshot, walk] {
+        it.commit(&[BESIDE], 600, SYNC).commit(&[BESIDE], 900, SYNC);
+        it.then(Event::Checkpoint).then(kept);
+        for _ in 0..5 {
+            it.commit(&[BESIDE], 700, NONE);
+        }
+        it.then(Event::Steps(9)).commit(&[MAIN], 60, SYNC).then(Event::Compact).then(Event::LetGo);
+    }
+    let cut_from = it.events.len();
+    Story { cut_from, ..it.commits(1, SYNC).story("value files read") }
+}
+
+/// Value files of a keyspace that is dropped under who reads them, the oldest of several first.
+fn value_files_dropped(about: About) -> Story {
+    let mut it = Script::new(about);
+    let large = KeyspaceOptions { large_value: LargeValue(200), ..plain(about.0) };
+    let readers = [Event::Reader, Event::Reader];
+    for kept in [&[Event::Snapshot][..], &readers[..1], &readers] {
+        it.then(Event::Make(BESIDE, large)).commit(&[BESIDE], 500, SYNC);
+        it.commit(&[BESIDE], 500, SYNC).then(Event::Checkpoint);
+        it.events.extend(kept.iter().cloned());
+        it.then(Event::Drop(BESIDE)).commits(1, SYNC).then(Event::Compact);
+        for _ in kept {
+            it.then(Event::LetGo).commits(1, SYNC).then(Event::Compact);
+        }
+    }
+    // The next writer leaves what a reader needs that has outlived the one before.
+    it.then(Event::Make(BESIDE, large)).commit(&[BESIDE], 500, SYNC);
+    it.commit(&[BESIDE], 500, SYNC).then(Event::Checkpoint).then(Event::Reader);
+    let cut_from = it.events.len();
+    it.then(Event::Drop(BESIDE)).then(Event::Reopen).then(Event::LetGo);
+    Story { cut_from, ..it.commits(1, SYNC).story("value files dropped") }
 }
 
 fn dropped_and_made_again(about: About) -> Story {
@@ -276,7 +351,19 @@ fn failed_installs(about: About) -> Vec<Story> {
         }
     }
     stories.extend([Place::SyncDir, Place::Rename].map(|place| forgotten_install(about, place)));
+    stories.push(failed_catalog(about, "made", Event::Make(BESIDE, plain(about.0))));
+    stories.push(failed_catalog(about, "dropped", Event::Drop(MAIN)));
     stories
+}
+
+/// A keyspace that is made or dropped, in a catalog that only the cache may hold; and a death.
+fn failed_catalog(about: About, what: &str, event: Event) -> Story {
+    let mut it = Script::new(about);
+    it.commits(2, SYNC).then(Event::Checkpoint).commits(1, SYNC);
+    let cut_from = it.events.len();
+    it.then(Event::Fail(Place::SyncDir, 1)).then(event).then(Event::Calm).then(Event::Kill);
+    it.commit(&[BESIDE, MAIN], 60, SYNC).commit(&[0], 60, SYNC).then(Event::Checkpoint);
+    Story { cut_from, ..it.story(&format!("a keyspace {what} in a catalog that is not synced")) }
 }
 
 /// A failed install and a death, and from then on only another keyspace is written: what the

@@ -54,18 +54,18 @@ impl Run {
         self.fs.ack((self.chain.len() - 1).to_string());
     }
 
-    fn try_checkpoint(&mut self, engine: &Arc<Btree>, life: u64) -> Result<(), Error> {
+    fn try_checkpoint(&mut self, engine: &Arc<Btree>, changes: &Changes) -> Result<(), Error> {
         let nth = self.chain.len() as u64;
-        let changes = changes(nth, life);
         let mut next = self.chain[self.chain.len() - 1].clone();
-        apply(&mut next, &changes);
+        apply(&mut next, changes);
         self.chain.push(next);
         self.fs.label("checkpoint");
-        checkpoint(engine, &changes, nth, &self.readers)
+        checkpoint(engine, changes, nth, &self.readers)
     }
 
     pub(super) fn checkpoint(&mut self, engine: &Arc<Btree>, life: u64) {
-        self.try_checkpoint(engine, life).unwrap();
+        let changes = changes(self.chain.len() as u64, life);
+        self.try_checkpoint(engine, &changes).unwrap();
         self.owe();
     }
 
@@ -110,11 +110,11 @@ impl Run {
 
     /// A checkpoint whose meta page is written, and not made durable. The next one takes over what
     /// this one did: its changes are those of the next LSN.
-    fn failed_install(&mut self, engine: &Arc<Btree>) {
+    fn failed_install(&mut self, engine: &Arc<Btree>, changes: &Changes) {
         let second =
             Fault { nth: 2, ..Fault::next(Target::Only(Place::SyncData), ErrorKind::Other) };
         self.fs.inject(second.on("tree/pages"));
-        self.try_checkpoint(engine, 1).unwrap_err();
+        self.try_checkpoint(engine, changes).unwrap_err();
     }
 }
 
@@ -172,7 +172,7 @@ fn cut(
 /// A name, and what happens before the cut.
 type Shape = (&'static str, fn(&mut Run));
 
-const SHAPES: [Shape; 9] = [
+const SHAPES: [Shape; 10] = [
     ("checkpoints", |run| {
         let engine = run.open();
         (0..4).for_each(|_| run.checkpoint(&engine, 1));
@@ -188,7 +188,7 @@ const SHAPES: [Shape; 9] = [
     ("a failed install and a death", |run| {
         let engine = run.open();
         run.checkpoint(&engine, 1);
-        run.failed_install(&engine);
+        run.failed_install(&engine, &changes(2, 1));
         run.fs = run.fs.fork();
         let engine = run.open();
         let through = usize::try_from(engine.commit_point().through.0).unwrap();
@@ -196,22 +196,8 @@ const SHAPES: [Shape; 9] = [
         run.owe();
         run.checkpoint(&engine, 1);
     }),
-    ("a failed install and another attempt", |run| {
-        let engine = run.open();
-        run.checkpoint(&engine, 1);
-        run.checkpoint(&engine, 1);
-        run.failed_install(&engine);
-        // The changes of the next attempt are those of both.
-        let before = run.chain[run.chain.len() - 2].clone();
-        let nth = run.chain.len() as u64;
-        let mut both = changes(nth - 1, 1);
-        both.extend(changes(nth, 1));
-        let mut next = before;
-        apply(&mut next, &both);
-        run.chain.push(next);
-        checkpoint(&engine, &both, nth, &run.readers).unwrap();
-        run.owe();
-    }),
+    ("a failed install and another attempt", |run| attempts(run, 1)),
+    ("two failed installs and another attempt", |run| attempts(run, 2)),
     ("a shorter file", |run| {
         let engine = run.open();
         run.fill(&engine);
@@ -241,7 +227,8 @@ const SHAPES: [Shape; 9] = [
         let engine = run.open();
         run.fill(&engine);
         run.compact(&engine);
-        run.failed_install(&engine);
+        let nth = run.chain.len() as u64;
+        run.failed_install(&engine, &changes(nth, 1));
         // The meta page that may be on the disk says that the file is longer.
         reclaim(&engine, Reclaim::All, &run.readers).unwrap();
         run.fs = run.fs.fork();
@@ -258,6 +245,28 @@ const SHAPES: [Shape; 9] = [
         run.compact(&engine);
     }),
 ];
+
+/// So many attempts that fail, one that takes over what they did, and a checkpoint behind it.
+fn attempts(run: &mut Run, failed: usize) {
+    let engine = run.open();
+    run.checkpoint(&engine, 1);
+    run.checkpoint(&engine, 1);
+    let (mut next, first) = (run.chain[2].clone(), run.chain.len() as u64);
+    let mut all = Changes::new();
+    for _ in 0..failed {
+        // The changes of each attempt are those of the ones before, too.
+        let nth = run.chain.len() as u64;
+        all.extend(changes(nth, 1));
+        run.failed_install(&engine, &all);
+    }
+    let nth = first + failed as u64;
+    all.extend(changes(nth, 1));
+    apply(&mut next, &all);
+    run.chain.push(next);
+    checkpoint(&engine, &all, nth, &run.readers).unwrap();
+    run.owe();
+    run.checkpoint(&engine, 1);
+}
 
 /// How many different states were looked at.
 pub(super) fn explore(broken: Option<BtreeRule>, budget: Budget) -> Result<u64, Box<Failure>> {

@@ -77,17 +77,21 @@ enum Keeper {
 
 fn view_lost(broken: Option<BtreeRule>, keeper: Keeper) -> bool {
     let (fs, readers, mut model) = (MemFs::new(), Readers::default(), Contents::new());
-    let engine = open(site(&fs, 1024, broken)).unwrap();
+    let mut engine = open(site(&fs, 1024, broken)).unwrap();
     grow(&engine, &readers, 1..4, &mut model).unwrap();
     let (view, of_view) = match keeper {
         Keeper::Own => (engine.view(), model.clone()),
         Keeper::Other => {
-            readers.newest.store(3, Relaxed);
+            readers.newest.store(2, Relaxed);
             readers.oldest.store(2, Relaxed);
-            (open(site(&fs, 1024, broken)).unwrap().view(), model.clone())
+            let kept = (open(site(&fs, 1024, broken)).unwrap().view(), model.clone());
+            grow(&engine, &readers, 4..5, &mut model).unwrap();
+            // It outlives the writer, and the next one knows of what is held from the file alone.
+            engine = open(site(&fs, 1024, broken)).unwrap();
+            kept
         }
     };
-    grow(&engine, &readers, 4..12, &mut model).unwrap();
+    grow(&engine, &readers, 5..12, &mut model).unwrap();
     let kept = contents(&view).is_ok_and(|found| found == of_view);
     let pages = engine.stats().pages.unwrap();
     drop(view);
