@@ -31,6 +31,7 @@ use crate::keyspace::{Generations, Space};
 use crate::place::lock_path;
 use crate::range::Range;
 use crate::reader::Reader;
+use crate::sealed::overwrite;
 use crate::snapshot::At;
 
 pub(crate) mod chain;
@@ -312,7 +313,7 @@ fn take(
     let report = report(&backup, since, keys);
     list.backups.push(backup);
     if source.breaks(BackupRule::ListInPlace) {
-        list.overwrite(fs, dir)?;
+        overwrite(fs, &dir.join(LIST), &list.encode())?;
     } else {
         list.install(fs, dir)?;
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use ondisk_fs::{Access, FileSystem};
 
 use crate::backup;
-use crate::backup::list::{LIST_MAGIC, List};
+use crate::backup::list::{self, List};
 use crate::backup::part::PART_MAGIC;
 use crate::bitcask::data_file::scan::{Depth, Scan};
 use crate::bitcask::data_file::{DATA_MAGIC, DataFile, Span};
@@ -63,8 +63,8 @@ fn dump_to(fs: &dyn FileSystem, path: &Path, out: &mut String) -> Result<(), Err
         let manifest = lsm_manifest::Manifest::decode(path, &bytes)?;
         return write(path, out, |out| lsm_manifest::dump::dump(&manifest, out));
     }
-    if first.starts_with(&LIST_MAGIC) {
-        let list = List::decode(path, &all(u64::MAX)?)?;
+    if first.starts_with(&list::SEALED.magic) {
+        let list = List::decode(path, &all(list::SEALED.longest)?)?;
         return write(path, out, |out| backup::dump::list(out, &list));
     }
     if first.starts_with(&PART_MAGIC) {

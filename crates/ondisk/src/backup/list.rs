@@ -5,28 +5,24 @@
 //!
 //! Knows nothing of what parts hold. The bytes are specified in `docs/format/backup.md`.
 
-use std::io;
 use std::path::Path;
 
-use ondisk_fs::{Access, FileSystem, replace_atomic};
+use ondisk_fs::FileSystem;
 use ondisk_log::{Lsn, StoreId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::backup::part::{Identity, PartRecord};
 use crate::catalog::Listed;
-use crate::checksum::crc32c;
 use crate::error::{Damage, Error};
+use crate::sealed::{Seal, Sealed};
 
 /// Its name in the directory of backups.
 pub(crate) const LIST: &str = "backup";
-pub(crate) const LIST_MAGIC: [u8; 8] = *b"\xD1ondback";
-const VERSION: u32 = 1;
-/// A list longer than this is refused unread, and never written.
-const LONGEST_LIST: u64 = 256 << 20;
+/// The longest names a thousand backups of many parts.
+pub(crate) const SEALED: Sealed = Sealed { magic: *b"\xD1ondback", version: 1, longest: 256 << 20 };
 /// More backups than this are not kept in one directory.
 pub(crate) const LONGEST_CHAIN: usize = 1000;
-const SUMMED_FROM: usize = 12;
 
 /// What stands in front of the list.
 /// ```text
@@ -37,9 +33,7 @@ const SUMMED_FROM: usize = 12;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Head {
-    magic: [u8; 8],
-    crc: U32,
-    version: U32,
+    seal: Seal,
     store: [u8; 16],
     count: U32,
     zero: U32,
@@ -112,10 +106,8 @@ impl List {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let count = |len: usize| U32::new(u32::try_from(len).unwrap_or(u32::MAX));
-        let mut head = Head {
-            magic: LIST_MAGIC,
-            crc: U32::ZERO,
-            version: U32::new(VERSION),
+        let head = Head {
+            seal: SEALED.seal(),
             store: self.store.0,
             count: count(self.backups.len()),
             zero: U32::ZERO,
@@ -136,30 +128,19 @@ impl List {
                 bytes.extend_from_slice(PartLine::of(part).as_bytes());
             }
         }
-        head.crc = U32::new(crc32c(&bytes[SUMMED_FROM..]));
-        bytes[..HEAD].copy_from_slice(head.as_bytes());
-        bytes
+        Sealed::close(bytes)
     }
 
     /// Reads bytes that nobody vouches for. `path` is for the error to name.
     pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |damage| Error::damaged(path, 0, damage);
+        SEALED.check(path, bytes)?;
         let Ok((head, mut rest)) = Head::read_from_prefix(bytes) else {
             let (found, expected) = (bytes.len() as u64, HEAD as u64);
             return Err(damaged(Damage::Length { found, expected }));
         };
-        if head.magic != LIST_MAGIC {
-            return Err(damaged(Damage::Magic));
-        }
-        if head.crc.get() != crc32c(&bytes[SUMMED_FROM..]) {
-            return Err(damaged(Damage::HeaderSum));
-        }
-        if head.version.get() > VERSION {
-            let (found, known) = (head.version.get(), VERSION);
-            return Err(Error::NewerFormat { path: path.to_owned(), found, known });
-        }
-        if head.version.get() != VERSION || head.zero != U32::ZERO {
-            return Err(damaged(Damage::Field("version or zero")));
+        if head.zero != U32::ZERO {
+            return Err(damaged(Damage::Field("zero")));
         }
         let mut list = Self::new(StoreId(head.store));
         for _ in 0..head.count.get() {
@@ -178,44 +159,16 @@ impl List {
     /// The list of a directory, if one stands there.
     pub(crate) fn read(fs: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, Error> {
         let path = dir.join(LIST);
-        let file = match fs.open(&path, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(Error::io(&path, "open the list of backups"))?,
-        };
-        let len = file.size().map_err(Error::io(&path, "ask for the length of the list"))?;
-        if len > LONGEST_LIST {
-            let damage = Damage::Length { found: len, expected: LONGEST_LIST };
-            return Err(Error::damaged(&path, 0, damage));
-        }
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-        file.read_exact_at(&mut bytes, 0).map_err(Error::io(&path, "read the list of backups"))?;
-        Self::decode(&path, &bytes).map(Some)
+        SEALED.read(fs, &path)?.map(|bytes| Self::decode(&path, &bytes)).transpose()
     }
 
     /// Puts the list in place, durably, name and all.
     pub(crate) fn install(&self, fs: &dyn FileSystem, dir: &Path) -> Result<(), Error> {
-        let (path, bytes) = (dir.join(LIST), self.encode());
-        if bytes.len() as u64 > LONGEST_LIST || self.backups.len() > LONGEST_CHAIN {
+        let bytes = self.encode();
+        if bytes.len() as u64 > SEALED.longest || self.backups.len() > LONGEST_CHAIN {
             return Err(super::not_a_backup(dir, super::TOO_LONG));
         }
-        let replaced = replace_atomic(fs, &path, &bytes);
-        replaced.map_err(Error::io(&path, "put the list of backups in place")).map(drop)
-    }
-
-    /// Writes the list over the one that is there: the canary's way.
-    pub(crate) fn overwrite(&self, fs: &dyn FileSystem, dir: &Path) -> Result<(), Error> {
-        let (path, bytes) = (dir.join(LIST), self.encode());
-        let over = || -> io::Result<()> {
-            let file = match fs.open(&path, Access::ReadWrite) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => fs.create_new(&path)?,
-                other => other?,
-            };
-            file.set_len(bytes.len() as u64)?;
-            file.write_all_at(&bytes, 0)?;
-            file.sync_all()?;
-            fs.sync_dir(dir).map(drop)
-        };
-        over().map_err(Error::io(&path, "write the list of backups"))
+        SEALED.install(fs, &dir.join(LIST), &bytes)
     }
 
     /// The parts of a keyspace, of each backup that has some, the newest first.
