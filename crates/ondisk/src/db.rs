@@ -24,7 +24,7 @@ use crate::snapshot::{At, Holder, Snapshot};
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::value::{Key, Value};
-use crate::worker::{Worker, spawn_waiting, waited};
+use crate::worker::{Worker, spawn_waiting};
 
 /// An embedded key-value store in a directory, whose `Ok` means *durable*.
 ///
@@ -293,7 +293,7 @@ impl Db {
     pub fn batch_with(&self, batch: Batch, mode: SyncMode) -> Result<Receipt, Error> {
         let store = self.store();
         let ticket = store.begin(batch, mode)?;
-        waited(store, mode, || store.acknowledge(ticket, mode))
+        store.acknowledge(ticket, mode)
     }
 
     /// Gives a batch its place in the log, in the store's mode, and returns without waiting for
@@ -539,9 +539,7 @@ impl Pending {
     /// open.
     pub fn wait(self) -> Result<Receipt, Error> {
         match self.waits {
-            Waits::For(ticket) => {
-                waited(&self.store, self.mode, || self.store.acknowledge(ticket, self.mode))
-            }
+            Waits::For(ticket) => self.store.acknowledge(ticket, self.mode),
             Waits::Not(receipt) => Ok(receipt),
         }
     }

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::keyspace::Space;
 use crate::keyspaces::{Spaces, find};
 use crate::values::Written;
+use crate::worker::waited;
 
 /// After so many bytes of commits the size of the log is looked at again.
 const LOOK_AGAIN: u64 = 256 << 10;
@@ -174,7 +175,7 @@ impl Store {
 
     /// Waits until a commit is acknowledged, on the rung that the receipt names.
     pub(crate) fn acknowledge(&self, ticket: Ticket, mode: SyncMode) -> Result<Receipt, Error> {
-        let receipt = ticket.wait()?;
+        let receipt = waited(self, mode, || Ok(ticket.wait()?))?;
         self.alarm.committed(mode);
         Ok(receipt)
     }
