@@ -12,9 +12,9 @@ use ondisk_sim::{Fault, Tally};
 use testkit::store::cut::{Depth, explore};
 use testkit::store::generate::{For, story};
 use testkit::store::shapes::{by_turns, shapes};
-use testkit::store::story::{SMALL, Story, TIGHT};
+use testkit::store::story::{SMALL, TIGHT};
 use testkit::store::sweep::{Specimen, bits, blocks, faulty, files};
-use testkit::store::world::{Calls, Looks, Setup, World};
+use testkit::store::world::told;
 
 /// Rules that no store of one thread can show, and what does the same for it; who shows them.
 const ELSEWHERE: [(Sabotage, &str); 11] = [
@@ -52,11 +52,6 @@ const SUITES: [(&str, Suite); 7] = [
     ("power cut", cuts),
     ("chance", chance),
 ];
-
-fn told(story: &Story, broken: Option<Sabotage>) -> Result<(), String> {
-    let setup = Setup { budgets: story.budgets, broken };
-    World::new(setup, Looks::Always, Calls::Succeed).tell(story)
-}
 
 fn model(engine: EngineKind, broken: Option<Sabotage>) -> Result<(), String> {
     (0..100).try_for_each(|seed| told(&story(engine, seed, 50, For::Model, SMALL), broken))

@@ -2,20 +2,14 @@
 //! `testkit::store`.
 
 use ondisk::EngineKind;
-use ondisk::sabotage::Sabotage;
 use testkit::store::generate::{For, story};
 use testkit::store::shapes::by_turns;
 use testkit::store::shrink::shrink;
-use testkit::store::story::{SMALL, Story};
-use testkit::store::world::{Calls, Looks, Setup, World};
+use testkit::store::story::SMALL;
+use testkit::store::world::told;
 
 /// Stories of each engine.
 const STORIES: u64 = 200;
-
-fn told(story: &Story, broken: Option<Sabotage>) -> Result<(), String> {
-    let setup = Setup { budgets: story.budgets, broken };
-    World::new(setup, Looks::Always, Calls::Succeed).tell(story)
-}
 
 fn a_store_is_a_map(engine: EngineKind) {
     let clock = testkit::clock();

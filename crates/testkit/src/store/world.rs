@@ -90,6 +90,15 @@ pub struct World {
     cut_from: Option<At>,
 }
 
+/// Tells a story to a store, and compares all that it holds after each event.
+///
+/// # Errors
+/// In words, what is wrong.
+pub fn told(story: &Story, broken: Option<Sabotage>) -> Result<(), String> {
+    let setup = Setup { budgets: story.budgets, broken };
+    World::new(setup, Looks::Always, Calls::Succeed).tell(story)
+}
+
 impl World {
     /// An empty file system; the first event finds the store open.
     #[must_use]
