@@ -72,12 +72,10 @@ pub(crate) fn open_file(
     Ok(Opened { data, record: DataFileRecord { span, ..record }, span })
 }
 
-/// Reads the manifest of a keyspace.
-pub(crate) fn read_manifest(fs: &dyn FileSystem, dir: &Path) -> Result<Manifest, Error> {
+/// Reads the manifest of a keyspace; `None` where none was installed yet.
+pub(crate) fn read_manifest(fs: &dyn FileSystem, dir: &Path) -> Result<Option<Manifest>, Error> {
     let path = dir.join(MANIFEST);
-    let bytes = SEALED.read(fs, &path)?;
-    let bytes = bytes.ok_or_else(|| Error::damaged(&path, 0, Damage::Missing))?;
-    Manifest::decode(&path, &bytes)
+    SEALED.read(fs, &path)?.map(|bytes| Manifest::decode(&path, &bytes)).transpose()
 }
 
 /// Puts a manifest in place, durably, name and all.
@@ -92,11 +90,6 @@ pub(crate) fn install_manifest(
 /// The store that a manifest of the first version names, if one stands in a directory: those were
 /// written before stores had catalogs.
 pub(crate) fn first_version(fs: &dyn FileSystem, dir: &Path) -> Result<Option<StoreId>, Error> {
-    let path = dir.join(MANIFEST);
-    let kind = fs.kind(&path).map_err(Error::io(&path, "look at the manifest"))?;
-    if kind.is_none() {
-        return Ok(None);
-    }
     let manifest = read_manifest(fs, dir)?;
-    Ok((manifest.version == FIRST_VERSION).then_some(manifest.store))
+    Ok(manifest.filter(|it| it.version == FIRST_VERSION).map(|it| it.store))
 }

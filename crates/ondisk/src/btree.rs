@@ -359,8 +359,8 @@ impl Btree {
         }
         let mut runs = std::mem::take(&mut ready.freed);
         runs.extend(before);
+        let mut space = ready.space.clone();
         writer.doubtful.clear();
-        writer.space = Some(ready.space.clone());
         writer.held.clone_from(&ready.held);
         let pin = Some(pins.newest()); // a reader that comes from now on finds the new tree
         let written = match &ready.purpose {
@@ -371,12 +371,12 @@ impl Btree {
             Purpose::Shrink(sweep) => {
                 writer.sweep.clone_from(sweep);
                 if self.breaks(BtreeRule::MovedPlaceReused) {
-                    let space = writer.space.get_or_insert_with(|| ready.space.clone());
                     std::mem::take(&mut runs).into_iter().for_each(|run| space.release(run));
                 }
                 &self.reclaim_written
             }
         };
+        writer.space = Some(space);
         written.fetch_add(ready.pages.written, Relaxed);
         writer.held.push(Held { edit: ready.meta.edit, pin, runs: joined(runs) });
         writer.meta = ready.meta;

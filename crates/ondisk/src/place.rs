@@ -143,5 +143,6 @@ fn holds_file(fs: &dyn FileSystem, dir: &Path) -> Result<bool, Error> {
     let entries = fs.list(dir).map_err(Error::io(dir, "list the directory"))?;
     let mut names = entries.iter().filter_map(|entry| entry.name.to_str());
     let counts = |name: &str| !name.ends_with(".tmp") && name != MANIFEST;
-    Ok(names.any(counts) || read_manifest(fs, dir).is_ok_and(|it| it.checkpoint.0 > 0))
+    Ok(names.any(counts)
+        || read_manifest(fs, dir).is_ok_and(|it| it.is_some_and(|it| it.checkpoint.0 > 0)))
 }

@@ -132,18 +132,13 @@ pub(crate) fn open(site: Site) -> Result<Arc<Cask>, Error> {
 
 /// The manifest of the keyspace, if there is one.
 pub(super) fn find_manifest(site: &Site) -> Result<Option<Manifest>, Error> {
-    let path = site.dir.join(MANIFEST);
-    let kind = site.fs.kind(&path).map_err(Error::io(&path, "look at the manifest"))?;
-    if kind.is_none() {
-        return Ok(None);
-    }
-    let manifest = read_manifest(&*site.fs, &site.dir)?;
+    let Some(manifest) = read_manifest(&*site.fs, &site.dir)? else { return Ok(None) };
     let differs = [
         (manifest.store != site.store).then_some("store"),
         (manifest.keyspace != site.keyspace).then_some("keyspace"),
     ];
     match differs.into_iter().flatten().next() {
-        Some(field) => Err(Error::damaged(&path, 0, Damage::Elsewhere(field))),
+        Some(field) => Err(Error::damaged(&site.dir.join(MANIFEST), 0, Damage::Elsewhere(field))),
         None => Ok(Some(manifest)),
     }
 }

@@ -209,8 +209,10 @@ impl Rewrite {
         self.open_node_of(key, 0)
     }
 
-    /// Goes to the node of a level to which a key belongs; what stands before it is done with.
-    fn open_node_of(&mut self, key: &[u8], level: u8) -> Result<(), Error> {
+    /// Goes to the node of a level to which a key belongs, so that it is written anew; what stands
+    /// before it is done with. Keys never descend, and of nodes with one key the higher comes first.
+    /// The entries of a leaf are the caller's to [copy](Self::move_entry).
+    pub(crate) fn open_node_of(&mut self, key: &[u8], level: u8) -> Result<(), Error> {
         if let Some(leaf) = &self.leaf {
             if below(key, leaf.upper.as_deref()) {
                 return Ok(());

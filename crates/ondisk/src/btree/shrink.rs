@@ -330,7 +330,7 @@ impl Pass {
         };
         self.read += read;
         if moves {
-            self.draft.rewrite.move_node(&node.lower, node.level)?;
+            self.draft.rewrite.open_node_of(&node.lower, node.level)?;
             self.moved += tree.shape.size;
             read += tree.shape.size;
         }

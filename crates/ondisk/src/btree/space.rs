@@ -98,7 +98,7 @@ impl Space {
 
     /// The part of a run that consists of whole blocks.
     fn whole(&self, run: Run) -> Option<Run> {
-        let first = run.first.next_multiple_of(self.unit);
+        let first = run.first.checked_next_multiple_of(self.unit)?;
         let end = run.end() - run.end() % self.unit;
         (first < end).then(|| Run { first, len: end - first })
     }
@@ -260,7 +260,8 @@ impl Space {
             (end, room) = (run.first, room - whole);
         }
         let left = u32::try_from(room.saturating_sub(moved)).unwrap_or(u32::MAX);
-        end.saturating_sub(left).next_multiple_of(self.unit).min(self.end)
+        let least = end.saturating_sub(left).checked_next_multiple_of(self.unit);
+        least.map_or(self.end, |least| least.min(self.end))
     }
 
     /// How many pages are free.

@@ -14,13 +14,6 @@ use crate::error::Error;
 const ENTRY_COST: usize = 64;
 
 impl Rewrite {
-    /// Has the node of a level to which a key belongs written anew. Keys never descend, and of
-    /// nodes with one key the higher comes first. The entries of a leaf are the caller's to
-    /// [move](Self::move_entry).
-    pub(crate) fn move_node(&mut self, key: &[u8], level: u8) -> Result<(), Error> {
-        self.open_node_of(key, level)
-    }
-
     /// Copies the next entry of the open leaf, its large value too where that stands at a page
     /// or behind it; what that cost in bytes. `None` where no leaf has an entry left.
     pub(crate) fn move_entry(&mut self, from: u32) -> Result<Option<usize>, Error> {
